@@ -1,0 +1,1 @@
+"""Where durable things live: paths, manifests written last, three databases, the outbox."""

@@ -1,0 +1,84 @@
+"""The `ops` database: which runs there were, and what was made by them. No client data."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Column, Connection, Engine, MetaData, String, Table, Text, insert, select, update
+
+from pe_ray.errors import RunConflict
+from pe_ray.store.db import open_database
+from pe_ray.store.paths import Home
+
+
+def _create_run(connection: Connection) -> None:
+    Table(
+        "run",
+        MetaData(),
+        Column("id", String, primary_key=True),
+        Column("job", String, nullable=False),
+        Column("config_hash", String, nullable=False),
+        Column("state", String, nullable=False),  # running, done, failed
+        Column("started_at", String, nullable=False),
+        Column("ended_at", String),
+        Column("summary", Text),
+    ).create(connection)
+
+
+MIGRATIONS = [_create_run]
+
+RUN = Table(
+    "run",
+    MetaData(),
+    *(Column(c, String) for c in ("id", "job", "config_hash", "state", "started_at", "ended_at", "summary")),
+)
+
+
+class Runs:
+    """The table of runs. One run id belongs to one configuration for good."""
+
+    def __init__(self, home: Home) -> None:
+        self.engine: Engine = open_database(home.database("ops"), MIGRATIONS)
+
+    def begin(self, run_id: str, job: str, config_hash: str) -> bool:
+        """Note that a run starts, or goes on; True if it was there before.
+
+        Raises RunConflict if the id belongs to another configuration or another job.
+        """
+        with self.engine.begin() as c:
+            row = c.execute(select(RUN).where(RUN.c.id == run_id)).mappings().first()
+            if row is None:
+                values = {
+                    "id": run_id,
+                    "job": job,
+                    "config_hash": config_hash,
+                    "state": "running",
+                    "started_at": _now(),
+                }
+                c.execute(insert(RUN).values(**values))
+                return False
+            if row["job"] != job or row["config_hash"] != config_hash:
+                raise RunConflict(
+                    f"run_id={run_id}: belongs to a {row['job']} run with configuration {row['config_hash']}, not to "
+                    f"this {job} run with {config_hash}; give another --run-id, or use runs/{run_id}/config.yaml"
+                )
+            c.execute(update(RUN).where(RUN.c.id == run_id).values(state="running"))
+            return True
+
+    def end(self, run_id: str, state: str, summary: Mapping[str, Any] | None = None) -> None:
+        """Note that a run ended: `state` is done or failed."""
+        values = {"state": state, "ended_at": _now(), "summary": json.dumps(summary) if summary else None}
+        with self.engine.begin() as c:
+            c.execute(update(RUN).where(RUN.c.id == run_id).values(**values))
+
+    def list(self) -> list[dict[str, Any]]:
+        """All runs, newest first."""
+        with self.engine.begin() as c:
+            return [dict(r) for r in c.execute(select(RUN).order_by(RUN.c.started_at.desc())).mappings()]
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,53 @@
+"""What tests share: one local Ray cluster, a home in a temporary directory, one torch thread."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+os.environ.setdefault("RAY_raylet_start_wait_time_s", "150")
+os.environ.setdefault("RAY_memory_usage_threshold", "0.98")
+os.environ.setdefault("RAY_DATA_DISABLE_PROGRESS_BARS", "1")
+os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.2")
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.pop("RAY_ADDRESS", None)
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """An empty PE_RAY_HOME."""
+    from pe_ray.store.paths import Home
+
+    found = Home.at(tmp_path / "home")
+    for name, value in found.environ.items():
+        monkeypatch.setenv(name, value)
+    return found
+
+
+@pytest.fixture(scope="session")
+def ray_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """One cluster in this process for all tests marked `ray`, with token authentication on as users have it."""
+    import ray
+
+    os.environ["RAY_AUTH_MODE"] = "token"
+    token = tmp_path_factory.mktemp("ray") / "token"
+    token.write_text("0123456789abcdef" * 4)
+    token.chmod(0o600)
+    os.environ["RAY_AUTH_TOKEN_PATH"] = str(token)
+    for attempt in range(3):  # a busy machine can outlast Ray's own start-up wait
+        try:
+            ray.init(num_cpus=4, include_dashboard=False, object_store_memory=150 * 2**20, logging_level="ERROR")
+            break
+        except Exception:  # noqa: BLE001
+            ray.shutdown()
+            if attempt == 2:
+                raise
+            time.sleep(2)
+    yield
+    ray.shutdown()
