@@ -16,11 +16,11 @@ LAYERS = [
     {"corpus", "train", "progress"},
     {"tune", "align", "continual", "evaluate", "serve", "review"},
     {"evolve", "agent"},
-    {"cli", "quickstart", "bench", "doctor"},
+    {"cli", "quickstart", "bench", "run", "report", "doctor", "cluster"},
 ]
 STRANGERS = [{"corpus", "train"}, {"serve", "progress"}, {"progress", "model"}]
 RAY_FILES = {"job.py", "app.py"}
-RAY_DOORS = {"cli.py", "quickstart.py", "doctor.py"}  # inside functions only
+RAY_DOORS = {"cli.py", "quickstart.py", "cluster.py"}  # inside functions only
 NOUN_LIBRARIES = {"pydantic", "pyarrow", "yaml", "pe_ray"}
 
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}

@@ -16,10 +16,10 @@ class Meter:
     that have ended are kept: a process that is gone between two samples keeps its last reading.
     """
 
-    def __init__(self, every_s: float = 1.0, roots: tuple[int, ...] = ()) -> None:
+    def __init__(self, every_s: float = 1.0) -> None:
         self.every_s = every_s
         self.peak_memory_gib = 0.0
-        self._roots = [psutil.Process(), *(psutil.Process(pid) for pid in roots)]
+        self._roots = [psutil.Process()]
         self._cpu: dict[tuple[int, float], float] = {}
         self._cpu_at_start = 0.0
         self._stop = threading.Event()
@@ -38,6 +38,10 @@ class Meter:
         self._stop.set()
         self._thread.join()
         self._sample()
+
+    def watch(self, pid: int) -> None:
+        """Count the tree of another process too (one that we started, but detached)."""
+        self._roots = [*self._roots, psutil.Process(pid)]
 
     @property
     def elapsed_s(self) -> float:

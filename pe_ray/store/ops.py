@@ -46,7 +46,7 @@ class Runs:
     def begin(self, run_id: str, job: str, config_hash: str) -> bool:
         """Note that a run starts, or goes on; True if it was there before.
 
-        Raises RunConflict if the id belongs to another configuration or another job.
+        Raises RunConflict if the id belongs to another configuration.
         """
         with self.engine.begin() as c:
             row = c.execute(select(RUN).where(RUN.c.id == run_id)).mappings().first()
@@ -60,10 +60,10 @@ class Runs:
                 }
                 c.execute(insert(RUN).values(**values))
                 return False
-            if row["job"] != job or row["config_hash"] != config_hash:
+            if row["config_hash"] != config_hash:
                 raise RunConflict(
-                    f"run_id={run_id}: belongs to a {row['job']} run with configuration {row['config_hash']}, not to "
-                    f"this {job} run with {config_hash}; give another --run-id, or use runs/{run_id}/config.yaml"
+                    f"run_id={run_id}: belongs to configuration {row['config_hash']}, not to this one ({config_hash}); "
+                    f"give another --run-id, or the settings saved in runs/{run_id}/config.yaml"
                 )
             c.execute(update(RUN).where(RUN.c.id == run_id).values(state="running"))
             return True

@@ -79,6 +79,6 @@ def test_a_run_id_belongs_to_one_configuration(tmp_path: Path) -> None:
     assert runs.begin("a", "train", "h1") is False
     runs.end("a", "done", {"loss": 1})
     assert runs.begin("a", "train", "h1") is True
-    with pytest.raises(RunConflict, match="run_id=a: belongs to a train run with configuration h1"):
+    with pytest.raises(RunConflict, match="run_id=a: belongs to configuration h1"):
         runs.begin("a", "train", "h2")
     assert [r["state"] for r in runs.list()] == ["running"]

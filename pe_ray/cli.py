@@ -1,0 +1,364 @@
+"""`pe-ray`: a thin door. Heavy imports stand inside the commands, so that `--help` answers at once.
+
+Results go to stdout, everything else to stderr. Exit codes: 0 done, 1 failed, 2 the input is wrong, 3 a gate was not
+met.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.exceptions import TyperException
+
+if TYPE_CHECKING:
+    from pe_ray.config import Config
+    from pe_ray.run import Run
+
+app = typer.Typer(
+    name="pe-ray",
+    help="Build, serve and improve a therapeutic language model on Ray.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+corpus_app = typer.Typer(help="Build and look at a corpus.", no_args_is_help=True)
+adapters_app = typer.Typer(help="What has been exported.", no_args_is_help=True)
+serve_app = typer.Typer(help="Serve a model and its journal.", no_args_is_help=True)
+progress_app = typer.Typer(help="Read a client's journal and progress on this machine.", no_args_is_help=True)
+audit_app = typer.Typer(help="The journal's audit chain.", no_args_is_help=True)
+config_app = typer.Typer(help="What a run can be told.", no_args_is_help=True)
+keys_app = typer.Typer(help="API keys of production mode.", no_args_is_help=True)
+for name, group in (
+    ("corpus", corpus_app),
+    ("adapters", adapters_app),
+    ("serve", serve_app),
+    ("progress", progress_app),
+    ("audit", audit_app),
+    ("keys", keys_app),
+    ("config", config_app),
+):
+    app.add_typer(group, name=name)
+
+ConfigFile = Annotated[Path | None, typer.Option("--config", help="Run file (YAML); see jobs/configs/.")]
+Overrides = Annotated[list[str] | None, typer.Option("--set", help="section.field=value; may stand several times.")]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done and written; do nothing.")]
+RunId = Annotated[str | None, typer.Option("--run-id", help="Name of the run; the same name resumes.")]
+
+
+# --- jobs ---------------------------------------------------------------------------------------------------------
+
+
+@app.command()
+def quickstart(
+    config: ConfigFile = None,
+    set_: Overrides = None,
+    run_id: RunId = None,
+    once: Annotated[bool, typer.Option("--once", help="End after the report instead of staying up.")] = False,
+    as_json: AsJson = False,
+    dry_run: DryRun = False,
+) -> None:
+    """The whole life of a model on this machine, from sources to a served and journalled reply."""
+    from pe_ray.config import load
+    from pe_ray.quickstart import RUN_FILE, live
+
+    def work(run: Run) -> Path:
+        return live(run, stay=not once, say=say)
+
+    settled = load(config or RUN_FILE, _overrides(set_, run_id))
+    _job("quickstart", settled, work, as_json, dry_run)
+
+
+@corpus_app.command("build")
+def corpus_build(
+    config: ConfigFile = None,
+    set_: Overrides = None,
+    run_id: RunId = None,
+    as_json: AsJson = False,
+    dry_run: DryRun = False,
+) -> None:
+    """Read, clean, check, de-duplicate and balance the sources into a snapshot."""
+    from pe_ray import quickstart
+
+    _job("corpus", _load(config, set_, run_id), quickstart.corpus_job, as_json, dry_run)
+
+
+@corpus_app.command("report")
+def corpus_report(
+    name: Annotated[str | None, typer.Argument(help="Corpus name; the newest snapshot of it, or of all.")] = None,
+) -> None:
+    """Print the path of the newest snapshot's report."""
+    from pe_ray.errors import UserError
+    from pe_ray.store.paths import Home
+
+    home = Home.find()
+    found = sorted((home.root / "corpora").glob(f"{name or '*'}/*/report.html"), key=lambda p: p.stat().st_mtime)
+    if not found:
+        raise UserError(
+            f"name={name or 'any'}: no finished corpus under {home.root / 'corpora'}; run `pe-ray corpus build`"
+        )
+    typer.echo(found[-1])
+
+
+@app.command()
+def tune(
+    config: ConfigFile = None,
+    set_: Overrides = None,
+    run_id: RunId = None,
+    as_json: AsJson = False,
+    dry_run: DryRun = False,
+) -> None:
+    """Measure the profiles on this machine and choose one."""
+    from pe_ray import quickstart
+
+    _job("tune", _load(config, set_, run_id), quickstart.tune_job, as_json, dry_run)
+
+
+@app.command()
+def train(
+    config: ConfigFile = None,
+    set_: Overrides = None,
+    run_id: RunId = None,
+    as_json: AsJson = False,
+    dry_run: DryRun = False,
+) -> None:
+    """Train the experts inside the wall-clock window; the same --run-id resumes."""
+    from pe_ray import quickstart
+
+    _job("train", _load(config, set_, run_id), quickstart.train_job, as_json, dry_run)
+
+
+@app.command()
+def export(
+    run_id: Annotated[str, typer.Option("--run-id", help="The training run whose best checkpoint is exported.")],
+    set_: Overrides = None,
+    as_json: AsJson = False,
+    dry_run: DryRun = False,
+) -> None:
+    """Write the adapter and the stock mixture-of-experts checkpoint of a training run."""
+    from pe_ray import quickstart
+
+    settled = quickstart.config_of_run(run_id, _overrides(set_, None))
+    _job("export", settled, lambda run: quickstart.export_job(run, run_id), as_json, dry_run)
+
+
+@app.command()
+def doctor(as_json: AsJson = False) -> None:
+    """Tell what this machine has, what listens where, and what would stop a run."""
+    from pe_ray.doctor import as_dict, diagnose
+    from pe_ray.store.paths import Home
+
+    findings = diagnose(Home.find())
+    body = as_dict(findings)
+    if as_json:
+        typer.echo(json.dumps(body, indent=1))
+    else:
+        for f in findings:
+            typer.echo(f"{f.state:<5}{f.subject:<22}{f.detail}")
+    if not body["ok"]:
+        raise typer.Exit(1)
+
+
+@adapters_app.command("list")
+def adapters_list(as_json: AsJson = False) -> None:
+    """List finished adapters and merged models."""
+    from pe_ray.store import manifest
+    from pe_ray.store.paths import Home
+
+    home, rows = Home.find(), []
+    for kind in ("adapters", "models"):
+        for name in home.names(kind):
+            for version in home.versions(kind, name):
+                path = home.root / kind / name / str(version)
+                found = manifest.read(path)
+                parent = found.parents.get("run", "")
+                rows.append(
+                    {
+                        "ref": f"{name}@{version}",
+                        "form": found.kind,
+                        "run": parent,
+                        "created_at": found.created_at,
+                        "path": str(path),
+                    }
+                )
+    if as_json:
+        typer.echo(json.dumps(rows, indent=1))
+    for row in () if as_json else rows:
+        typer.echo(f"{row['ref']:<24}{row['form']:<10}{row['run']:<36}{row['created_at']}  {row['path']}")
+    if not rows and not as_json:
+        say("none yet; run `pe-ray train`, then `pe-ray export`")
+
+
+# --- serving and the journal --------------------------------------------------------------------------------------
+
+
+@serve_app.command("up")
+def serve_up(
+    config: ConfigFile = None,
+    set_: Overrides = None,
+    foreground: Annotated[bool, typer.Option("--foreground", help="Stay until Ctrl-C.")] = False,
+) -> None:
+    """Start the gateway, the engine and the journal; returns when /health answers and prints the URL last."""
+    from pe_ray.cluster import ensure_token
+    from pe_ray.serve import up
+    from pe_ray.store.paths import Home
+
+    ensure_token()
+    settled, home = _load(config, set_, None), Home.find()
+    url = up.up(settled, home, say=say)
+    typer.echo(url)
+    if foreground:
+        up.wait(home)
+
+
+@serve_app.command("down")
+def serve_down() -> None:
+    """End what `up` started, and nothing else."""
+    from pe_ray.serve import up
+    from pe_ray.store.paths import Home
+
+    typer.echo(up.down(Home.find()))
+
+
+@serve_app.command("status")
+def serve_status(as_json: AsJson = False) -> None:
+    """Tell whether it runs, and the health of its components."""
+    from pe_ray.serve import up
+    from pe_ray.store.paths import Home
+
+    found = up.status(Home.find())
+    typer.echo(json.dumps(found, indent=1) if as_json else "\n".join(f"{k}: {v}" for k, v in found.items()))
+
+
+@config_app.command("show")
+def config_show(config: ConfigFile = None, set_: Overrides = None) -> None:
+    """Print the resolved configuration."""
+    from pe_ray.config import dump
+
+    typer.echo(dump(_load(config, set_, None)), nl=False)
+
+
+@config_app.command("schema")
+def config_schema() -> None:
+    """Print the JSON Schema of run files, for an editor."""
+    from pe_ray.config import Config
+
+    typer.echo(json.dumps(Config.model_json_schema(), indent=1))
+
+
+# --- plumbing -----------------------------------------------------------------------------------------------------
+
+
+def say(text: str) -> None:
+    """A line for the person who waits; never part of the result."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the command line and exit; the only place where an error becomes a line and a number."""
+    try:
+        code = app(args=list(argv) if argv is not None else None, standalone_mode=False)
+        sys.exit(code if isinstance(code, int) else 0)
+    except (typer.Abort, KeyboardInterrupt):
+        sys.exit(130)
+    except TyperException as error:
+        say(f"error: {_usage(error)}")
+        sys.exit(2)
+    except Exception as error:  # noqa: BLE001 (the outermost door)
+        sys.exit(_report(error))
+
+
+def _report(error: Exception) -> int:
+    from pe_ray.errors import PeRayError
+
+    cause = _root(error)
+    if os.environ.get("PE_RAY_DEBUG"):
+        traceback.print_exception(error)
+    if isinstance(cause, PeRayError):
+        for line in str(cause).splitlines():
+            say(f"error: {line}")
+        return cause.exit_code
+    lines = str(cause).strip().splitlines() or [""]
+    say(f"error: {type(cause).__name__}: {lines[0][:300]} (PE_RAY_DEBUG=1 shows where)")
+    return 1
+
+
+def _root(error: BaseException) -> BaseException:
+    """What really went wrong, out of the wrappings that Ray puts around an error of a task."""
+    from pe_ray.errors import PeRayError
+
+    seen: set[int] = set()
+    current: BaseException | None = error
+    while current is not None and id(current) not in seen:
+        if isinstance(current, PeRayError):
+            return current
+        seen.add(id(current))
+        inner = getattr(current, "cause", None) or current.__cause__
+        failures = getattr(current, "worker_failures", None)  # Ray Train: rank to error
+        current = inner or (next(iter(failures.values())) if failures else None)
+    return error
+
+
+def _usage(error: TyperException) -> str:
+    text = error.format_message().replace("\n", " ")
+    ctx = getattr(error, "ctx", None)
+    return f"{text} (see `{ctx.command_path} --help`)" if ctx else text
+
+
+def _overrides(set_: list[str] | None, run_id: str | None) -> list[str]:
+    return [*(set_ or []), *([f"run_id={json.dumps(run_id)}"] if run_id else [])]
+
+
+def _load(config: Path | None, set_: list[str] | None, run_id: str | None) -> Config:
+    from pe_ray.config import load
+
+    return load(config, _overrides(set_, run_id))
+
+
+def _job(job: str, config: Config, work: Callable[[Run], Path], as_json: bool, dry_run: bool) -> None:
+    """Run one job inside its run directory; print the path of its summary last, or the whole document."""
+    from pe_ray.config import dump
+    from pe_ray.run import Run
+    from pe_ray.store.paths import Home
+
+    home = Home.find()
+    if dry_run:
+        say(f"{job}: would write under {home.root}; nothing is done. The resolved configuration:")
+        typer.echo(dump(config), nl=False)
+        return
+    with _stdout_kept() as out:
+        with Run(job, config, home) as run:
+            path = work(run)
+        if as_json:
+            out.write(json.dumps({**json.loads(path.read_text()), "summary_path": str(path)}, indent=1) + "\n")
+        else:
+            out.write(f"{path}\n")
+        out.flush()
+
+
+@contextmanager
+def _stdout_kept() -> Iterator[Any]:
+    """Yield the real stdout while file descriptor 1 goes to stderr: libraries and Ray print where they like."""
+    sys.stdout.flush()
+    kept = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        with os.fdopen(os.dup(kept), "w") as out:
+            yield out
+    finally:
+        sys.stdout.flush()
+        os.dup2(kept, 1)
+        os.close(kept)
+
+
+if __name__ == "__main__":
+    main()
