@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -91,7 +92,7 @@ def build_corpus(run: Run) -> Path:
 
 
 def pick_profile(run: Run, ground: Ground) -> str:
-    """Measure the profiles with Ray Tune; a profile that the configuration names is kept, the measurements stand beside it."""
+    """Measure the profiles with Ray Tune and choose; a profile that the configuration names is kept all the same."""
     from pe_ray.tune.job import tune
 
     found = tune(run.config, ground.examples, ground.base, run.home, run.id)
@@ -262,9 +263,8 @@ def rate_weeks(http: httpx.Client, client: str) -> None:
 def stay_up(url: str, say: Say) -> None:
     """Keep the model served until Ctrl-C."""
     say(f"serving at {url} until Ctrl-C; try:")
-    say(
-        f"  curl -s {url}/api/v1/inference -H 'content-type: application/json' -d '{{\"user_input\": \"I sleep badly.\"}}'"
-    )
+    body = json.dumps({"user_input": "I sleep badly."})
+    say(f"  curl -s {url}/api/v1/inference -H 'content-type: application/json' -d '{body}'")
     with suppress(KeyboardInterrupt):
         while True:
             time.sleep(3600)

@@ -1,4 +1,4 @@
-"""`report.html` of a run that went through several rooms: one section a stage, from the same dictionary as the summary."""
+"""`report.html` of a run that went through several rooms: one section a stage, from what the summary says."""
 
 from __future__ import annotations
 
