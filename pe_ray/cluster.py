@@ -1,15 +1,22 @@
-"""Ray for the doors: the cluster that a submitted job runs on, or a local one that ends with the block."""
+"""Ray for the doors: the cluster that a submitted job runs on, or a local one that ends with the block; submitting."""
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 import secrets
+import shlex
+import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from pe_ray.config import Config, dump
+from pe_ray.errors import UserError
 from pe_ray.store.paths import Home
 
 ATTEMPTS = 3
@@ -86,3 +93,95 @@ def _init(local: dict[str, object] | None, home: Home) -> None:
             if attempt == ATTEMPTS:
                 raise
             time.sleep(2)
+
+
+# --- jobs on a running cluster ---------------------------------------------------------------------------------------
+
+COMMANDS = {"corpus": ["corpus", "build"], "tune": ["tune"], "train": ["train"], "quickstart": ["quickstart", "--once"]}
+DONE = ("SUCCEEDED", "FAILED", "STOPPED")
+
+
+@dataclass(frozen=True)
+class Submission:
+    """A job on a cluster: its id, whether it was there before, and its state when we last looked."""
+
+    id: str
+    attached: bool
+    state: str
+
+
+def submit(job: str, config: Config, home: Home, address: str, *, follow: Callable[[str], None] | None) -> Submission:
+    """Submit a job with its resolved configuration; the same job, configuration and code is one submission.
+
+    A submission that runs is attached to, one that succeeded is left as it is, one that failed gets a new attempt that
+    resumes by its run id. With `follow`, log text is passed on until the job ends. Raises UserError for an unknown job
+    or a cluster that does not answer.
+    """
+    if job not in COMMANDS:
+        raise UserError(f"job={job!r} is not one of {', '.join(COMMANDS)}")
+    client = _client(address)
+    digest = config_digest(config, job)
+    settled = config if config.run_id else config.model_copy(update={"run_id": f"{job}-{digest}"})
+    before = {d.submission_id: str(d.status.value) for d in client.list_jobs() if d.submission_id}
+    attempts = [i for i in before if i.startswith(f"{job}-{digest}")]
+    running = [i for i in attempts if before[i] in ("PENDING", "RUNNING", "SUCCEEDED")]
+    if running:
+        return _follow(client, running[-1], True, follow)
+    name = f"{job}-{digest}" + (f"-a{len(attempts) + 1}" if attempts else "")
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "run.yaml").write_text(dump(settled))
+        client.submit_job(
+            entrypoint=shlex.join(["python", "-m", "pe_ray.cli", *COMMANDS[job], "--config", "run.yaml"]),
+            submission_id=name,
+            runtime_env={
+                "working_dir": folder,
+                "py_modules": [str(Path(__file__).parent)],
+                "env_vars": {**QUIET, **home.environ},
+            },
+            metadata={"run_id": str(settled.run_id), "config": digest},
+        )
+    return _follow(client, name, False, follow)
+
+
+def job_state(address: str, submission: str) -> str:
+    """State of a submission: PENDING, RUNNING, SUCCEEDED, FAILED or STOPPED."""
+    return str(_client(address).get_job_status(submission).value)
+
+
+def job_logs(address: str, submission: str) -> str:
+    """What a submission has printed so far."""
+    return str(_client(address).get_job_logs(submission))
+
+
+def config_digest(config: Config, job: str) -> str:
+    """12 hex digits over the job, the resolved configuration and the code."""
+    h = hashlib.sha256(f"{job}\0{dump(config)}".encode())
+    for path in sorted(Path(__file__).parent.rglob("*.py")):
+        h.update(path.read_bytes())
+    return h.hexdigest()[:12]
+
+
+def _follow(client: Any, submission: str, attached: bool, follow: Callable[[str], None] | None) -> Submission:
+    shown = 0
+    while True:
+        state = str(client.get_job_status(submission).value)
+        if follow is not None:
+            text = client.get_job_logs(submission)
+            for line in text[shown:].splitlines():
+                follow(line)
+            shown = len(text)
+        if follow is None or state in DONE:
+            return Submission(submission, attached, state)
+        time.sleep(1)
+
+
+def _client(address: str) -> Any:
+    try:
+        from ray.job_submission import JobSubmissionClient
+
+        ensure_token()
+        return JobSubmissionClient(address)
+    except (ModuleNotFoundError, ImportError):
+        raise UserError("submitting jobs needs the extra: pip install 'pe-ray[cluster]'") from None
+    except (ConnectionError, RuntimeError) as error:
+        raise UserError(f"--address {address}: no Ray dashboard answers there ({type(error).__name__})") from None

@@ -44,7 +44,7 @@ def ray_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         try:
             ray.init(num_cpus=4, include_dashboard=False, object_store_memory=150 * 2**20, logging_level="ERROR")
             break
-        except Exception:  # noqa: BLE001
+        except Exception:
             ray.shutdown()
             if attempt == 2:
                 raise
