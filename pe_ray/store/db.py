@@ -112,3 +112,20 @@ def _prepare(connection: Any, read_only: bool) -> None:
     for pragma in (*PRAGMAS, *(["query_only=ON", "wal_autocheckpoint=0"] if read_only else [])):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+
+
+def truncate_wal(engine: Engine) -> bool:
+    """Fold SQLite's write-ahead log into the database and empty it, so that deleted bytes are gone from both.
+
+    False if an open reader prevented it (ask again when it has ended). PostgreSQL keeps its own log: always True.
+    """
+    if engine.dialect.name != "sqlite":
+        return True
+    connection = engine.raw_connection()
+    cursor = connection.cursor()
+    try:
+        cursor.execute("PRAGMA busy_timeout=250")  # the caller may hold a lock: better to answer than to wait
+        return not cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+    finally:
+        cursor.execute("PRAGMA busy_timeout=5000")
+        connection.close()

@@ -7,7 +7,19 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Column, Connection, Engine, MetaData, String, Table, Text, insert, select, update
+from sqlalchemy import (
+    Column,
+    Connection,
+    Engine,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    insert,
+    select,
+    update,
+)
 
 from pe_ray.errors import RunConflict
 from pe_ray.store.db import open_database
@@ -28,12 +40,33 @@ def _create_run(connection: Connection) -> None:
     ).create(connection)
 
 
-MIGRATIONS = [_create_run]
+def _create_api_key(connection: Connection) -> None:
+    Table(
+        "api_key",
+        MetaData(),
+        Column("id", String, primary_key=True),
+        Column("secret_hash", LargeBinary, nullable=False),
+        Column("role", String, nullable=False),
+        Column("name", String, nullable=False),
+        Column("subjects", Text, nullable=False),  # pseudonyms of the clients it may act for, one blank between
+        Column("created_at", String, nullable=False),
+        Column("expires_at", String, nullable=False),
+        Column("revoked_at", String),
+    ).create(connection)
+
+
+MIGRATIONS = [_create_run, _create_api_key]
 
 RUN = Table(
     "run",
     MetaData(),
     *(Column(c, String) for c in ("id", "job", "config_hash", "state", "started_at", "ended_at", "summary")),
+)
+API_KEY = Table(
+    "api_key",
+    MetaData(),
+    *(Column(c, String) for c in ("id", "role", "name", "subjects", "created_at", "expires_at", "revoked_at")),
+    Column("secret_hash", LargeBinary),
 )
 
 

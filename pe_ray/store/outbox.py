@@ -6,12 +6,16 @@ ignores an id that it has, so nothing is lost and nothing stands twice.
 
 from __future__ import annotations
 
+import fcntl
+import os
 import sqlite3
 import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from pe_ray.errors import PeRayError
 
 URGENT, ORDINARY = 0, 1
 """Lanes: a crisis event is delivered before ordinary entries."""
@@ -24,6 +28,7 @@ class Parcel:
     seq: int
     id: str
     sealed: bytes
+    lane: int = ORDINARY
 
 
 class Outbox:
@@ -32,6 +37,10 @@ class Outbox:
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.path = path
+        owner = _lock(path)
+        if owner is None:
+            raise PeRayError(f"{path}: another process owns this outbox")
+        self._owner = owner
         self._lock = threading.Lock()
         self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=5)
         path.chmod(0o600)
@@ -75,7 +84,35 @@ class Outbox:
             at = self._db.execute("SELECT MIN(put_at) FROM parcel").fetchone()[0]
         return max(0.0, time.time() - at) if at is not None else 0.0
 
+    @classmethod
+    def claim(cls, path: Path) -> Outbox | None:
+        """The outbox of a process that is gone; None while its owner lives."""
+        owner = _lock(path)
+        if owner is None:
+            return None
+        os.close(owner)
+        return cls(path)
+
     def close(self) -> None:
-        """Close the file."""
+        """Close the file and give up its ownership."""
         with self._lock:
             self._db.close()
+            os.close(self._owner)
+
+    def remove(self) -> None:
+        """Close an empty outbox and delete its file."""
+        assert len(self) == 0, "an outbox with parcels in it is not removed"
+        self.close()
+        for name in ("", "-wal", "-shm", ".lock"):
+            self.path.with_name(self.path.name + name).unlink(missing_ok=True)
+
+
+def _lock(path: Path) -> int | None:
+    """Take the file's lock, which ends with the process; the descriptor, or None if somebody has it."""
+    descriptor = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        return None
+    return descriptor

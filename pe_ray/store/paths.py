@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pe_ray.errors import AdapterNotFound, UserError
+from pe_ray.store.manifest import NAME as MANIFEST
 from pe_ray.store.manifest import is_finished
 
 
@@ -115,28 +116,28 @@ class Home:
         return max(used, default=0) + 1
 
     def resolve_model(self, ref: str, form: str) -> Path:
-        """Directory that `latest`, `name`, `name@version` or a path stands for; `form` is merged or adapter.
+        """Directory that `latest`, `name`, `name@version` or a path stands for.
 
-        Raises AdapterNotFound, naming what there is.
+        `form` (merged or adapter) is taken where both exist, else the other. Raises AdapterNotFound, naming what there
+        is.
         """
         if re.search(r"[/\\]", ref) or ref.startswith("."):
             path = Path(ref).expanduser().absolute()
             if path.is_dir():
                 return path
             raise AdapterNotFound(f"no model directory at {path}")
-        kind = "models" if form == "merged" else "adapters"
-        have = [(n, v) for n in self.names(kind) for v in self.versions(kind, n)]
+        kinds = ("models", "adapters") if form == "merged" else ("adapters", "models")
+        for kind in kinds:
+            if found := self._find(kind, ref):
+                return found
+        have = dict.fromkeys(f"{n}@{v}" for kind in kinds for n in self.names(kind) for v in self.versions(kind, n))
+        listed = ", ".join(have) or "none yet (pe-ray train, then pe-ray export)"
+        raise AdapterNotFound(f"no model {ref!r}; available: {listed}")
+
+    def _find(self, kind: str, ref: str) -> Path | None:
         name, _, version = ref.partition("@")
+        have = [self.root / kind / n / str(v) for n in self.names(kind) for v in self.versions(kind, n)]
         if ref == "latest":
-            picked = max(
-                have,
-                key=lambda nv: (self.root / kind / nv[0] / str(nv[1]) / "manifest.json").stat().st_mtime,
-                default=None,
-            )
-        else:
-            fitting = [(n, v) for n, v in have if n == name and (not version or str(v) == version)]
-            picked = max(fitting, key=lambda nv: nv[1], default=None)
-        if picked is None:
-            listed = ", ".join(f"{n}@{v}" for n, v in have) or "none yet (pe-ray train, then pe-ray export)"
-            raise AdapterNotFound(f"no {form} model {ref!r}; available: {listed}")
-        return self.root / kind / picked[0] / str(picked[1])
+            return max(have, key=lambda p: (p / MANIFEST).stat().st_mtime, default=None)
+        fitting = [p for p in have if p.parent.name == name and version in ("", p.name)]
+        return max(fitting, key=lambda p: int(p.name), default=None)

@@ -1,0 +1,130 @@
+"""How many records of each source, and which: exact shares of the largest corpus that the sources can fill.
+
+`share_out` gives the counts, `choose` the records. Counts are exact by largest remainder; records are taken by the rank
+of their hash, so the choice depends on ids alone, not on the order of reading.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from pe_ray.config import CorpusConfig
+from pe_ray.record import digest
+
+
+@dataclass(frozen=True)
+class Balance:
+    """Rows to take by source (copies included), which sources could not fill their share, and why it is not enough."""
+
+    counts: Mapping[str, int]
+    short: tuple[str, ...] = ()
+    problem: str | None = None
+
+
+def share_out(available: Mapping[str, int], config: CorpusConfig) -> Balance:
+    """Counts by source for what is available after all checks.
+
+    The size is the largest for which no source falls short of its share, at most `max_records`. If that is less than
+    `min_records`, `on_shortage` decides: `fail` says so in `problem`; `renormalise` lets the scarcest source give all
+    it has and shares the rest out over the others, source by source, until there are enough; `repeat` takes records of
+    short sources up to `max_repeat` times, as often as `min_records` needs. A source without a target gives nothing.
+    """
+    have = {s: available.get(s, 0) for s in config.targets}
+    size = largest_size(have, config.targets, config.max_records)
+    if size >= demand(config):
+        return Balance(exact_counts(size, config.targets))
+    if config.on_shortage == "renormalise":
+        found = _renormalise(have, config)
+    elif config.on_shortage == "repeat":
+        found = _repeat(have, config)
+    else:
+        found = Balance(exact_counts(size, config.targets), _short(have, config))
+    got = sum(found.counts.values())
+    if got >= demand(config):
+        return found
+    return Balance(found.counts, found.short, _problem(got, have, config))
+
+
+def demand(config: CorpusConfig) -> int:
+    """Fewest records that are accepted: `min_records`, or all that may be kept if that is less."""
+    return min(config.min_records, config.max_records)
+
+
+def exact_counts(size: int, targets: Mapping[str, float]) -> dict[str, int]:
+    """Whole numbers that sum to `size`, each within one of its share (largest remainder; ties by name)."""
+    total = math.fsum(targets.values())
+    exact = {s: size * t / total for s, t in targets.items()}
+    counts = {s: math.floor(e + 1e-9) for s, e in exact.items()}
+    left = size - sum(counts.values())
+    for source in sorted(targets, key=lambda s: (-round(exact[s] - counts[s], 9), s))[:left]:
+        counts[source] += 1
+    return counts
+
+
+def largest_size(have: Mapping[str, int], targets: Mapping[str, float], at_most: int) -> int:
+    """The largest size whose exact counts every source can fill.
+
+    More rows can need fewer of one source (largest remainder is not monotone), so sizes are tried downwards from one
+    that is surely too large.
+    """
+    bound = min((math.floor((have[s] + 1) / t) for s, t in targets.items()), default=0)
+    size = min(at_most, sum(have.values()), max(0, bound))
+    while size and any(n > have[s] for s, n in exact_counts(size, targets).items()):
+        size -= 1
+    return size
+
+
+def choose(ids: Mapping[str, Sequence[str]], counts: Mapping[str, int]) -> dict[str, dict[int, int]]:
+    """Position -> copies, by source: smallest hash first, and a second round only after all were taken."""
+    picked: dict[str, dict[int, int]] = {}
+    for source, members in ids.items():
+        ranked = sorted(range(len(members)), key=lambda i: (digest("balance", members[i]), i))
+        wanted = counts.get(source, 0)
+        rounds, rest = divmod(wanted, len(ranked)) if ranked else (0, 0)
+        copies = {i: rounds + (rank < rest) for rank, i in enumerate(ranked)}
+        picked[source] = {i: n for i, n in copies.items() if n}
+    return picked
+
+
+def _renormalise(have: Mapping[str, int], config: CorpusConfig) -> Balance:
+    open_targets = dict(config.targets)
+    given: dict[str, int] = {}
+    while open_targets:
+        left = config.max_records - sum(given.values())
+        size = largest_size({s: have[s] for s in open_targets}, _scaled(open_targets), left)
+        counts = given | exact_counts(size, open_targets)
+        if sum(counts.values()) >= demand(config) or len(open_targets) == 1:
+            return Balance({s: counts[s] for s in config.targets}, tuple(given))
+        scarcest = min(open_targets, key=lambda s: (have[s] / open_targets[s], s))
+        given[scarcest] = min(have[scarcest], left)
+        del open_targets[scarcest]
+    return Balance(dict.fromkeys(config.targets, 0))
+
+
+def _repeat(have: Mapping[str, int], config: CorpusConfig) -> Balance:
+    repeated = {s: n * config.max_repeat for s, n in have.items()}
+    size = largest_size(repeated, config.targets, demand(config))
+    counts = exact_counts(size, config.targets)
+    return Balance(counts, tuple(s for s, n in counts.items() if n > have[s]))
+
+
+def _scaled(targets: Mapping[str, float]) -> dict[str, float]:
+    """The targets of some sources, made to sum to 1."""
+    total = math.fsum(targets.values())
+    return {s: t / total for s, t in targets.items()}
+
+
+def _short(have: Mapping[str, int], config: CorpusConfig) -> tuple[str, ...]:
+    wanted = exact_counts(demand(config), config.targets)
+    return tuple(s for s, n in wanted.items() if n > have[s])
+
+
+def _problem(got: int, have: Mapping[str, int], config: CorpusConfig) -> str:
+    wanted = exact_counts(demand(config), config.targets)
+    lacking = ", ".join(f"{s} has {have[s]} of {n}" for s, n in wanted.items() if n > have[s])
+    return (
+        f"corpus.min_records={config.min_records}: only {got} records can be kept in the target shares ({lacking}); "
+        "add records, lower corpus.min_records, or set corpus.on_shortage to renormalise or repeat"
+    )

@@ -1,0 +1,107 @@
+"""Which records must a clinician see before a model may learn from them? The corpus side of `safety.triage`.
+
+Every message of the user is triaged as it would be when serving: with what they said before and what they were asked.
+The finding is written down as it is; `held_for` takes the decision later. Suicidality, homicidal ideation and child
+abuse are always held, however the rules graded them, and so are the edge-case categories that are about them: a topic
+or label says nothing against a text, and a harmless text says nothing against its category.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from pe_ray.record import VERDICT_TYPE, Record, Verdict, from_table
+from pe_ray.safety.triage import assess
+
+NAME = "crisis"
+DEFAULT_REVIEW_LEVEL = 2
+MAX_LEVEL = 4
+
+HELD_CLASSES = {
+    "suicide_self_harm": "suicidality",
+    "harm_to_others": "homicidal ideation",
+    "child_abuse": "child abuse",
+}
+"""Classes of triage that are always held, and what the design calls them."""
+HELD_CATEGORIES = {
+    "suicidality": "suicidality",
+    "homicidal_client": "homicidal ideation",
+    "child_abuse_reporting": "child abuse",
+}
+"""Edge-case categories that are always held."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """The gravest level over a record's user messages, and every class and rule that was found."""
+
+    level: int
+    classes: tuple[str, ...]
+    rules: tuple[str, ...]
+
+
+def read(record: Record) -> Finding:
+    """Triage the user's messages in order."""
+    level, classes, rules = 0, {}, {}
+    history: list[str] = []
+    asked = ""
+    for message in record.messages:
+        if message.role == "assistant":
+            asked = message.text
+        if message.role != "user":
+            continue
+        found = assess(message.text, history=history, asked=asked)
+        history.append(message.text)
+        level = max(level, found.level)
+        classes |= dict.fromkeys(found.classes)
+        rules |= dict.fromkeys(found.rules)
+    return Finding(level, tuple(classes), tuple(rules))
+
+
+def check(record: Record, review_level: int = DEFAULT_REVIEW_LEVEL) -> Verdict:
+    """1 is calm, 0 is danger now. Not passed: the record waits for clinical review."""
+    finding = read(record)
+    return _verdict(
+        finding, not held_for(finding.level, finding.classes, record.metadata.get("category"), review_level)
+    )
+
+
+def apply(table: pa.Table) -> pa.Table:
+    """The verdict of each record, and the columns `crisis_level` and `crisis_classes` for the decision."""
+    records = list(from_table(table))
+    findings = [read(r) for r in records]
+    held = [
+        held_for(f.level, f.classes, r.metadata.get("category"), DEFAULT_REVIEW_LEVEL)
+        for f, r in zip(findings, records, strict=True)
+    ]
+    verdicts = [
+        [*row, _as_row(_verdict(f, not h))]
+        for row, f, h in zip(table["verdicts"].to_pylist(), findings, held, strict=True)
+    ]
+    at = table.schema.get_field_index("verdicts")
+    table = table.set_column(at, "verdicts", pa.array(verdicts, pa.list_(VERDICT_TYPE)))
+    table = table.append_column("crisis_level", pa.array([f.level for f in findings], pa.int8()))
+    return table.append_column("crisis_classes", pa.array([list(f.classes) for f in findings], pa.list_(pa.string())))
+
+
+def held_for(level: int, classes: tuple[str, ...] | list[str], category: str | None, review_level: int) -> list[str]:
+    """Why a record waits for review, in order of gravity; empty if it does not."""
+    reasons = [HELD_CLASSES[c] for c in HELD_CLASSES if c in classes]
+    if category in HELD_CATEGORIES:
+        reasons.append(HELD_CATEGORIES[category])
+    if level >= review_level:
+        reasons += [c for c in classes if c not in HELD_CLASSES]
+    if level >= review_level and not reasons:
+        reasons.append(f"level {level}")
+    return list(dict.fromkeys(reasons))
+
+
+def _verdict(finding: Finding, passed: bool) -> Verdict:
+    reason = f"level {finding.level}: {', '.join(finding.rules)}" if finding.rules else ""
+    return Verdict(NAME, 1 - finding.level / MAX_LEVEL, passed, reason)
+
+
+def _as_row(verdict: Verdict) -> dict[str, object]:
+    return {"check": verdict.check, "score": verdict.score, "passed": verdict.passed, "reason": verdict.reason}

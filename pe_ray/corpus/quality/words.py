@@ -1,0 +1,128 @@
+"""What a text talks about: its content words by stem, weighed, and the fields of life that they belong to.
+
+Weights are fixed (function words 0, common talk a quarter, all else 1), so that a pair of texts can be judged alone: a
+verdict never depends on which other records happen to be in the corpus, and needs no pass over it.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import tomllib
+from collections import Counter
+from functools import cache, lru_cache
+from importlib import resources
+
+WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*|\d+")
+
+FUNCTION_WORDS = frozenset(
+    """
+    a an the this that these those i me my mine myself we us our ours ourselves you your yours yourself
+    yourselves he him his himself she her hers herself it its itself they them their theirs themselves who
+    whom whose which what where when why how and or but nor so yet if then else because as until while of at
+    by for with about against between into through during before after above below to from up down in out on
+    off over under again further once here there all any both each few more most other some such no not only
+    own same than too very can will just should now be am is are was were been being have has had having do
+    does did doing would could ought may might must shall also although though whether unless since upon
+    within without toward towards across behind beyond near along among around another anyone anything anybody
+    everyone everything everybody someone something somebody nobody nothing none either neither every much
+    many lot lots bit one two first last next ever never always often sometimes even still already almost
+    quite rather really perhaps maybe instead however therefore otherwise im ive id ill youre youve youd youll
+    hes shes weve theyre theyve isnt arent wasnt werent dont doesnt didnt wont wouldnt cant couldnt shouldnt
+    hasnt havent hadnt thats theres whats lets um uh mm yes yeah ok okay oh well
+    """.split()  # noqa: SIM905 (a list of three hundred quoted words would be no easier to read)
+)
+
+COMMON_WORDS = frozenset(
+    """
+    feel feeling think thought thing know want need get go going come make take say tell ask talk look see
+    find give keep let put try start stop use work help like love good bad better best worse right wrong sure
+    hard easy new old big small little long short great real kind sort way day week month year time today
+    tomorrow yesterday night morning hour minute moment while life live people person man woman men women
+    child children kid friend family home house place world part point end side back able possible happen
+    happening seem become turn leave stay bring hold show call mean matter change move set run walk stand sit
+    hear listen understand believe remember forget wonder worry care hope wish mind heart body head hand eye
+    face voice word question answer reason idea problem situation case issue fact story lose loss miss pain
+    hurt sad happy angry afraid scared anxious alone together different enough whole half least therapy
+    therapist counsellor counselor counselling counseling session client support step plan choice decide
+    decision safe safety sound name notice describe share learn teach read write gently honest fair true clear
+    open close away soon later early late ago sometime anymore maybe actually probably especially usually
+    simply exactly certainly deal handle cope manage meet wait begin finish allow offer choose accept agree
+    expect
+    """.split()  # noqa: SIM905
+)
+COMMON_WEIGHT = 0.25
+FIELD_WEIGHT = 0.8
+
+_ENDINGS = (
+    *("ations", "ation", "ingly", "fulness", "ousness", "iveness", "ments", "ment", "ness", "ings", "ing", "edly"),
+    *("ions", "ion", "ies", "ied", "ers", "er", "ed", "ily", "ly", "es", "ive", "ful", "al", "s", "y", "e"),
+)
+
+
+def words(text: str) -> list[str]:
+    """The words of a text in lower case, apostrophes out."""
+    return [w.casefold().replace("'", "").replace("’", "") for w in WORD.findall(text)]
+
+
+@lru_cache(maxsize=1 << 16)
+def stem(word: str) -> str:
+    """A word without its endings, roughly: sleeping, sleeps, sleepy -> sleep; never below three letters."""
+    for _ in range(2):
+        for ending in _ENDINGS:
+            if word.endswith(ending) and len(word) - len(ending) >= 3:
+                word = word.removesuffix(ending)
+                break
+    return word[:-1] if len(word) > 4 and word[-1] == word[-2] else word
+
+
+@lru_cache(maxsize=1 << 16)
+def weigh(word: str) -> tuple[str, float]:
+    """A word's stem, and how much it says about the subject."""
+    if word in FUNCTION_WORDS or len(word) < 2:
+        return word, 0.0
+    root = stem(word)
+    return root, COMMON_WEIGHT if root in _common_stems() else 1.0
+
+
+def content(text: str) -> dict[str, float]:
+    """Content stems of a text and their weights; repeats count by their logarithm."""
+    counts = Counter(map(weigh, words(text)))
+    return {root: value * (1 + math.log(n)) for (root, value), n in counts.items() if value}
+
+
+def features(text: str) -> dict[str, float]:
+    """`content` and beside it the fields of life that the stems belong to, as `field:<name>`."""
+    found = content(text)
+    per_field: Counter[str] = Counter()
+    for s in found:
+        per_field.update(_fields().get(s, ()))
+    return found | {f"field:{name}": FIELD_WEIGHT * (1 + math.log(n)) for name, n in per_field.items()}
+
+
+def cosine(a: dict[str, float], b: dict[str, float]) -> float:
+    """Cosine of two weighed bags; 0 if one is empty."""
+    if not a or not b:
+        return 0.0
+    dot = sum(v * b[k] for k, v in sorted(a.items()) if k in b)  # sorted: a sum of floats depends on its order
+    return dot / math.sqrt(_squares(a) * _squares(b))
+
+
+def _squares(bag: dict[str, float]) -> float:
+    return math.fsum(v * v for v in bag.values())
+
+
+@cache
+def _common_stems() -> frozenset[str]:
+    return frozenset(stem(w) for w in COMMON_WORDS)
+
+
+@cache
+def _fields() -> dict[str, tuple[str, ...]]:
+    """Stem -> names of its fields."""
+    table = tomllib.loads((resources.files("pe_ray.corpus.quality") / "fields.toml").read_text(encoding="utf-8"))
+    found: dict[str, list[str]] = {}
+    for name, members in table.items():
+        for word in members.split():
+            found.setdefault(stem(word), []).append(name)
+    return {s: tuple(dict.fromkeys(names)) for s, names in found.items()}

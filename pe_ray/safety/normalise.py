@@ -1,0 +1,183 @@
+"""Text as the safety rules read it: lower case, contractions written out, disguises taken off.
+
+    normalise("I'm gonna k1ll mys3lf").text == "i am going to kill myself"
+
+Rules then need one spelling each. Disguises are full-width and accented letters, Cyrillic and Greek look-alikes,
+zero-width characters, letters set apart, leetspeak, stars for letters, stretched letters, and the words that people use
+to pass a filter. Folding happens per word and only towards words that a rule looks for, so that "10mg" and "C3PO" stay.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from bisect import bisect_right
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+from pe_ray.safety.rules import words
+
+_WORDS = words()["normalise"]
+RISK_WORDS: frozenset[str] = frozenset(_WORDS["risk"])
+"""What disguised words are folded towards."""
+GLUE_WORDS: frozenset[str] = frozenset(_WORDS["glue"])
+APART_WORDS, LONGEST = RISK_WORDS | GLUE_WORDS, max(len(w) for w in RISK_WORDS)
+SPELLINGS: dict[str, str] = _WORDS["spellings"]
+BEFORE_TO, IS_AFTER = frozenset(_WORDS["before_to"]), frozenset(_WORDS["is_after"])
+
+CONTRACTIONS = {"n't": "not", "'m": "am", "'re": "are", "'ve": "have", "'ll": "will", "'d": "would"}
+
+LEET = str.maketrans(
+    {"0": "o", "1": "i", "3": "e", "4": "a", "5": "s", "7": "t", "@": "a", "$": "s", "!": "i", "|": "l", "+": "t"}
+)
+LOOKALIKES = str.maketrans(
+    "аеорсухіѕјԁһкмтвңпαεοριυκνт" + "‘’ʼ`´“”„«»–—",
+    "aeopcyxisjdhkmtbhnaeopiukvt" + "'''''" + '"""""' + ";;",
+)
+INVISIBLE = frozenset(
+    "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b\u200c\u200d\u200e\u200f\u2060\u2061\u2062\u2063\u2064\ufeff"
+)
+
+APART = re.compile(r"(?<![a-z0-9'])[a-z](?:[ .\-_*]{1,2}[a-z]){3,}(?![a-z0-9'])")
+TOKEN = re.compile(r"[@$]?[a-z0-9](?:[a-z0-9'@$!*|+]*[a-z0-9*@$])?(?:-[a-z0-9@$]+)*|\n+|[^\sa-z0-9]")
+STRETCH = re.compile(r"([a-z])\1{2,}")
+
+
+@dataclass(frozen=True)
+class Normalised:
+    """The folded text and, for each of its words, where the word begins in it and where it stood in the original."""
+
+    text: str = field(repr=False)
+    starts: tuple[int, ...] = field(repr=False)
+    origins: tuple[tuple[int, int], ...] = field(repr=False)
+
+    def origin(self, start: int, end: int) -> tuple[int, int]:
+        """The span of the original text that `text[start:end]` came from."""
+        if not self.starts:
+            return (0, 0)
+        first = max(0, bisect_right(self.starts, start) - 1)
+        last = max(first, bisect_right(self.starts, max(start, end - 1)) - 1)
+        return self.origins[first][0], self.origins[last][1]
+
+
+def normalise(text: str) -> Normalised:
+    """Fold a text of any origin (lone surrogates and NUL too); cost is linear in its length."""
+    folded, index = _characters(text)
+    words: list[str] = []
+    starts: list[int] = []
+    origins: list[tuple[int, int]] = []
+    position = 0
+    for word, start, end in _tokens(folded):
+        if word in ("2", "4") and words and words[-1] in BEFORE_TO:
+            word = "to" if word == "2" else "for"
+        words.append(word)
+        starts.append(position)
+        origins.append((index[start], index[end - 1] + 1) if index else (start, end))
+        position += len(word) + 1
+    return Normalised(" ".join(words), tuple(starts), tuple(origins))
+
+
+def _characters(text: str) -> tuple[str, list[int]]:
+    """One folded character per kept character; the index is empty where nothing moved."""
+    if text.isascii():
+        return text.lower(), []
+    out: list[str] = []
+    index: list[int] = []
+    for i, char in enumerate(text):
+        if char in INVISIBLE or "\u202a" <= char <= "\u202e" or "\u2066" <= char <= "\u2069":
+            continue
+        for piece in char if char.isascii() else unicodedata.normalize("NFKD", char):
+            if not unicodedata.combining(piece):
+                out.append(piece)
+                index.append(i)
+    folded = "".join(out).translate(LOOKALIKES)
+    lower = "".join(c.lower() if len(c.lower()) == 1 else c for c in folded).translate(LOOKALIKES)
+    return lower, index
+
+
+def _tokens(text: str) -> Iterator[tuple[str, int, int]]:
+    position = 0
+    for run in APART.finditer(text):
+        words = _segment(re.sub(r"[^a-z]", "", run.group()))
+        if words is None:
+            continue
+        yield from _plain(text, position, run.start())
+        yield " ".join(words), run.start(), run.end()
+        position = run.end()
+    yield from _plain(text, position, len(text))
+
+
+def _plain(text: str, start: int, end: int) -> Iterator[tuple[str, int, int]]:
+    for m in TOKEN.finditer(text, start, end):
+        raw = m.group()
+        yield ("\n" if raw[0] == "\n" else raw if len(raw) == 1 else _word(raw)), m.start(), m.end()
+
+
+@lru_cache(maxsize=8192)
+def _word(raw: str) -> str:
+    known = SPELLINGS.get(raw)
+    if known is not None:
+        return known
+    if "'" in raw:
+        return _contraction(raw)
+    if raw.isalpha():
+        return _stretched(raw) if STRETCH.search(raw) else raw
+    return _disguised(raw)
+
+
+def _contraction(raw: str) -> str:
+    if raw in ("can't", "won't"):
+        return "can not" if raw == "can't" else "will not"
+    for ending, word in CONTRACTIONS.items():
+        if raw.endswith(ending):
+            stem = raw.removesuffix(ending)
+            return f"{SPELLINGS.get(stem, stem)} {word}"
+    stem, _, rest = raw.partition("'")
+    stem = SPELLINGS.get(stem, stem)
+    return f"{stem} is" if rest == "s" and stem in IS_AFTER else f"{stem}'{rest}"
+
+
+def _stretched(raw: str) -> str:
+    single = STRETCH.sub(r"\1", raw)
+    double = STRETCH.sub(r"\1\1", raw)
+    return next((SPELLINGS.get(w, w) for w in (double, single) if w in RISK_WORDS or w in SPELLINGS), double)
+
+
+def _disguised(raw: str) -> str:
+    """A word with digits or signs in it: the risk word that it stands for, or itself."""
+    if "*" in raw:
+        pattern = re.compile(re.escape(raw).replace(r"\*", "[a-z]"))
+        hit = next((w for w in sorted(RISK_WORDS) if len(w) > 2 and pattern.fullmatch(w)), None)
+        return hit or raw
+    parts = [_undisguise(p) for p in raw.split("-")]
+    return "-".join(parts) if "-" in raw and parts == raw.split("-") else " ".join(parts)
+
+
+def _undisguise(raw: str) -> str:
+    if raw.isalpha() or not any(c.isalpha() for c in raw):
+        return SPELLINGS.get(raw, raw)
+    for ones in ("i", "l"):
+        plain = raw.replace("1", ones).translate(LEET)
+        plain = STRETCH.sub(r"\1\1", plain)
+        if plain in RISK_WORDS or plain in SPELLINGS:
+            return SPELLINGS.get(plain, plain)
+    return raw
+
+
+def _segment(letters: str) -> list[str] | None:
+    """Letters that were set apart as words, or None where they are no words (an abbreviation, a list)."""
+    step: dict[int, int] = {len(letters): 0}  # from here on it is words, and this long is the first
+    for start in range(len(letters) - 1, -1, -1):
+        for size in range(min(LONGEST, len(letters) - start), 0, -1):
+            if start + size in step and letters[start : start + size] in APART_WORDS:
+                step[start] = size
+                break
+    if 0 not in step:
+        return None
+    found, start = [], 0
+    while start < len(letters):
+        word = letters[start : start + step[start]]
+        found.append(SPELLINGS.get(word, word))
+        start += step[start]
+    return found

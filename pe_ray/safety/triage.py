@@ -1,0 +1,270 @@
+"""How grave is what a person has just said? Rules, then what they add up to, then what the conversation remembers.
+
+    assess("I have a plan to kill myself tonight").level == 4
+
+| level | meaning | what serving does |
+|---|---|---|
+| 0 | nothing found | an ordinary reply |
+| 1 | distress, or a grave matter that is past or another's | an ordinary reply; resources beside it |
+| 2 | possible or passive danger | one direct question and a resource in the reply |
+| 3 | active danger | the safe reply, no model |
+| 4 | danger now | the emergency reply, no model |
+
+Plain rules with stated limits: they read English, they miss what is only hinted at, and nobody has tried them on
+people in danger.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+
+from pe_ray.safety import context
+from pe_ray.safety.normalise import Normalised, normalise
+from pe_ray.safety.rules import KEEP, TRIAGE_FILES, Combination, Rule, RuleSet, any_of, load, words
+
+LAST_TURNS = 4
+"""Turns of the conversation over which weak signals add up."""
+MAX_HISTORY = 40
+KEPT_READINGS = 512
+CALM_TURNS = 3
+"""Calm turns, after a denial, that take an active state down to 2; never lower within one conversation."""
+
+ASKED, YES, DENIAL = (any_of(words()["conversation"][name]) for name in ("asked", "yes", "denial"))
+
+
+@dataclass(frozen=True)
+class Sticky:
+    """What a conversation remembers of its danger; a message raises it at once and only a denial and calm lower it."""
+
+    level: int = 0
+    calm: int = 0
+    denied: bool = False
+    turns: int = 0
+    """Messages answered at level 2 or more so far."""
+    classes: tuple[str, ...] = ()
+    """What they were about, gravest first."""
+
+    def after(self, level: int, classes: tuple[str, ...], denies: bool) -> Sticky:
+        """The state after a message of this level."""
+        if level >= 2:
+            known = (*classes, *(c for c in self.classes if c not in classes))
+            return Sticky(max(self.level, level), 0, False, self.turns + 1, known)
+        if self.level < 2:
+            return self
+        calm, denied = self.calm + 1, self.denied or denies
+        released = self.level > 2 and denied and calm >= CALM_TURNS
+        return Sticky(2 if released else self.level, calm, denied, self.turns + 1, self.classes)
+
+
+@dataclass(frozen=True)
+class Assessment:
+    """What triage found in one message and its conversation. It holds no word of either."""
+
+    level: int
+    classes: tuple[str, ...]
+    """Gravest first."""
+    rules: tuple[str, ...]
+    """`id@version` of what matched in this message; `state.sticky@1` where the conversation holds the level up."""
+    spans: tuple[tuple[int, int], ...]
+    """Where it matched, in characters of the message as it was given."""
+    state: Sticky = field(default=Sticky(), repr=False)
+
+
+NOTHING = Assessment(0, (), (), ())
+
+
+@dataclass(frozen=True)
+class _Hit:
+    rule: Rule | Combination
+    level: int
+    sentence: int
+    signals: tuple[str, ...]
+    span: tuple[int, int]
+    denied: bool = False
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """One message by itself."""
+
+    hits: tuple[_Hit, ...]
+    denies: bool
+
+    @property
+    def level(self) -> int:
+        return max((h.level for h in self.hits), default=0)
+
+    def classes(self, least: int = 1) -> tuple[str, ...]:
+        """Classes found at this level or above, gravest first."""
+        grave = {h.rule.group: h.level for h in sorted(self.hits, key=lambda h: h.level) if h.level >= least}
+        return tuple(sorted(grave, key=lambda c: (-grave[c], TRIAGE_FILES.index(c))))
+
+
+_READINGS: dict[bytes, _Reading] = {}
+
+
+def assess(
+    text: str, *, role: str = "user", history: Sequence[str] = (), asked: str = "", before: Sticky | None = None
+) -> Assessment:
+    """Judge one message.
+
+    `history` holds the person's own earlier messages, oldest first; `asked` the assistant's last turn, so that a bare
+    "yes" to a direct question is heard; `before` the remembered state where the earlier messages are not at hand. Text
+    of any other role than user is nobody's disclosure and gives level 0.
+    """
+    if role != "user":
+        return NOTHING
+    rules = load(*TRIAGE_FILES)
+    earlier = [_read(t, rules) for t in history[-MAX_HISTORY:]]
+    reading = _answer(_read(text, rules), text, asked)
+    added = _combine(rules, [*earlier, reading][-LAST_TURNS:])
+    reading = replace(reading, hits=(*reading.hits, *added))
+    state = before or Sticky()
+    for turn in (*earlier, reading):
+        state = state.after(turn.level, turn.classes(least=2), turn.denies)
+    return _assessment(reading, state)
+
+
+def version() -> str:
+    """Version of the triage rules, for cache keys and reports."""
+    return load(*TRIAGE_FILES).version
+
+
+def _assessment(reading: _Reading, state: Sticky) -> Assessment:
+    counted = sorted((h for h in reading.hits if h.level > 0), key=lambda h: -h.level)
+    names = list(dict.fromkeys(h.rule.name for h in counted))
+    classes = list(reading.classes())
+    if state.level > reading.level:
+        names.append("state.sticky@1")
+        classes = list(dict.fromkeys((*state.classes, *classes)))
+    spans = tuple(dict.fromkeys(h.span for h in counted))
+    return Assessment(max(reading.level, state.level), tuple(classes), tuple(names), spans, state)
+
+
+def _read(text: str, rules: RuleSet) -> _Reading:
+    """Read one message; conversations repeat theirs, so readings are kept, under a digest and never the words."""
+    key = hashlib.sha256(rules.version.encode() + text.encode("utf-8", "surrogatepass")).digest()
+    if (known := _READINGS.get(key)) is not None:
+        return known
+    if len(_READINGS) >= KEPT_READINGS:
+        _READINGS.pop(next(iter(_READINGS)), None)
+    return _READINGS.setdefault(key, _read_anew(text, rules))
+
+
+def _read_anew(text: str, rules: RuleSet) -> _Reading:
+    folded = normalise(text)
+    masked = _mask_idioms(folded.text)
+    candidates = rules.candidates(masked)
+    if not candidates:
+        return _Reading((), DENIAL.search(masked) is not None)
+    sentences = list(_sentences(masked))
+    hits = [h for i, _ in enumerate(sentences) for h in _sentence_hits(i, sentences, candidates, folded)]
+    hits += _near(rules, hits)
+    return _Reading(tuple(hits), any(h.denied for h in hits) or DENIAL.search(masked) is not None)
+
+
+def _sentences(text: str) -> Iterator[tuple[int, str]]:
+    """(offset, sentence) of normalised text."""
+    bounds = [0, *(m.end() for m in re.finditer(r"(?:[.?!\n] ?)+", text)), len(text)]
+    for start, end in pairwise(bounds):
+        if text[start:end].strip():
+            yield start, text[start:end]
+
+
+def _sentence_hits(
+    i: int, sentences: Sequence[tuple[int, str]], rules: Sequence[Rule], folded: Normalised
+) -> Iterator[_Hit]:
+    offset, sentence = sentences[i]
+    before = " ".join(s for _, s in sentences[max(0, i - 2) : i])
+    after = sentences[i + 1][1] if i + 1 < len(sentences) else ""
+    for rule in rules:
+        if not any(n in sentence for n in rule.needs):
+            continue
+        for m in rule.regex.finditer(sentence):
+            around = context.read(sentence, m.start(), m.end(), before, after)
+            level = _level(rule, around)
+            span = folded.origin(offset + m.start(), offset + m.end())
+            yield _Hit(
+                rule,
+                level,
+                i,
+                _signals(rule, around),
+                span,
+                denied=around.negated and rule.negated == 0 and rule.level >= 2,
+            )
+
+
+def _level(rule: Rule, around: context.Context) -> int:
+    level = rule.level
+    for holds, cap in (
+        (around.negated, rule.negated),
+        (around.past, rule.past),
+        (around.subject == "other", rule.other),
+        (around.subject == "none", rule.bare),
+        (around.fiction and around.subject != "self", rule.fiction),
+    ):
+        level = min(level, cap) if holds else level
+    return level
+
+
+def _signals(rule: Rule, around: context.Context) -> tuple[str, ...]:
+    """The rule's signals; another person's carry a prefix, and what is denied, past or a story gives none."""
+    if (around.negated and rule.negated != KEEP) or (around.past and rule.past != KEEP):
+        return ()
+    if around.subject == "other" and rule.other != KEEP:
+        return () if around.fiction else tuple(f"other.{s}" for s in rule.signals)
+    return () if around.fiction and around.subject != "self" and rule.fiction != KEEP else rule.signals
+
+
+def _near(rules: RuleSet, hits: Sequence[_Hit]) -> list[_Hit]:
+    """Combinations inside one message: signals in the same or in adjacent sentences."""
+    found = []
+    for combination in (c for c in rules.combinations if c.near):
+        for hit in hits:
+            close = [h for h in hits if abs(h.sentence - hit.sentence) <= 1]
+            if combination.all[0] in hit.signals and _all_present(combination.all, close):
+                found.append(_Hit(combination, combination.level, hit.sentence, (), hit.span))
+                break
+    return found
+
+
+def _combine(rules: RuleSet, readings: Sequence[_Reading]) -> Iterator[_Hit]:
+    """Combinations over the last turns; something of this message must take part."""
+    hits = [h for r in readings for h in r.hits]
+    current = {s for h in readings[-1].hits for s in h.signals}
+    for combination in (c for c in rules.combinations if not c.near):
+        if current.intersection(combination.all) and _all_present(combination.all, hits):
+            yield _Hit(combination, combination.level, 0, (), (0, 0))
+
+
+def _all_present(wanted: Sequence[str], hits: Sequence[_Hit]) -> bool:
+    """Whether each wanted signal is given, by as many different rules as it is listed."""
+    for signal in set(wanted):
+        givers = {h.rule.id for h in hits if signal in h.signals}
+        if len(givers) < wanted.count(signal):
+            return False
+    return True
+
+
+def _answer(reading: _Reading, text: str, asked: str) -> _Reading:
+    """A yes to a direct question about suicide is a disclosure of its own."""
+    if (
+        not asked
+        or reading.level >= 3
+        or not ASKED.search(normalise(asked).text)
+        or not YES.search(normalise(text).text)
+    ):
+        return reading
+    rule = Rule("suicide.answer_yes", "suicide_self_harm", 3, (), signals=("active",))
+    return replace(reading, hits=(*reading.hits, _Hit(rule, 3, 0, rule.signals, (0, len(text)))))
+
+
+def _mask_idioms(text: str) -> str:
+    """Figures of speech as underscores of the same length, so that no rule sees them."""
+    for rule in load("idioms").candidates(text):
+        text = rule.regex.sub(lambda m: "_" * len(m.group()), text)
+    return text

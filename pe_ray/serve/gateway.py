@@ -1,0 +1,392 @@
+"""The gateway: everything that happens to a message between the client and the model, in an order that is fixed.
+
+    triage -> [danger: safe reply, no model] -> cache -> one hop to the engine -> output filter -> cache
+           -> outbox on disk -> reply
+
+Plain Python: the engine, the cache and the outbox are handed in, so the order can be tested without a cluster. No text
+leaves that was not judged; a reply that says it is journalled is on disk before it leaves.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from ulid import ULID
+
+from pe_ray.config import ServeConfig
+from pe_ray.errors import PeRayError
+from pe_ray.monitor import metrics
+from pe_ray.record import JournalEntry, Message
+from pe_ray.safety import output, replies, triage
+from pe_ray.safety.resources import resources
+from pe_ray.security.body_guard import where
+from pe_ray.serve import cache as caching
+from pe_ray.serve.cache import CachedReply, ResponseCache
+from pe_ray.serve.engine.base import Completion, Engine, EngineFailed, EngineInfo, GenerateRequest
+from pe_ray.serve.schemas import InferenceReply, InferenceRequest, ResourceOut, Safety
+from pe_ray.serve.sessions import Sessions
+from pe_ray.serve.windows import Windows
+from pe_ray.store.outbox import ORDINARY, URGENT, Outbox
+
+LOG = logging.getLogger("pe_ray.gateway")
+PROMPT_FORM = "plain@1"
+"""Version of how a request becomes a prompt; part of every cache key."""
+SAFE_LEVEL = 3
+RETRY_TEMPERATURE = 0.7
+ANONYMOUS = "anonymous"
+"""Client of a crisis event that nobody's name came with; it holds what was found, and no words."""
+TRIAGE_FAILED = triage.Assessment(2, (), ("triage.failed@1",), ())
+
+Action = Literal["none", "resources", "safe_reply", "blocked"]
+Seal = Callable[[JournalEntry], bytes]
+
+
+class InputTooLong(PeRayError):
+    """A message longer than `serve.max_input_chars`."""
+
+
+class JournalUnavailable(PeRayError):
+    """The outbox could not keep the entry: nothing was acknowledged."""
+
+
+class EngineTimeout(PeRayError):
+    """The engine took longer than `serve.timeout_s`."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One request under way, with what triage found."""
+
+    request: InferenceRequest = field(repr=False)
+    found: triage.Assessment
+    info: EngineInfo
+    locale: str
+    response_id: str
+    started: float
+
+    @property
+    def safe(self) -> bool:
+        """Whether no model may speak: danger, triage that failed, or distress before a demonstration base."""
+        least = 2 if self.info.demo_base or "triage.failed@1" in self.found.rules else SAFE_LEVEL
+        return self.found.level >= least
+
+
+@dataclass(frozen=True)
+class Words:
+    """What will be said, and how it came about."""
+
+    text: str = field(repr=False)
+    action: Action
+    rules: tuple[str, ...] = ()
+    tokens: int = 0
+    cache_hit: bool = False
+    finish: str = "stop"
+    prompt_tokens: int = 0
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A judged piece of a streamed reply; the last one carries the whole answer."""
+
+    text: str = field(repr=False)
+    reply: InferenceReply | None = None
+
+
+class Gateway:
+    """Answers requests with one engine."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        outbox: Outbox,
+        seal: Seal,
+        config: ServeConfig,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.engine, self.outbox, self.config = engine, outbox, config
+        self.cache = ResponseCache(config.cache_entries, config.cache_ttl_s, clock)
+        self._seal, self._clock, self._sessions = seal, clock, Sessions(clock)
+        self._info: EngineInfo | None = None
+
+    async def infer(self, request: InferenceRequest) -> InferenceReply:
+        """The answer to one request, journalled where that was asked or is needed.
+
+        Raises InputTooLong, EngineBusy, EngineFailed, EngineTimeout, PromptTooLong or JournalUnavailable.
+        """
+        case = await self._open(request)
+        words = self._safe_words(case) if case.safe else await self._spoken(case)
+        return await self._close(case, words)
+
+    async def stream(self, request: InferenceRequest) -> AsyncIterator[Piece]:
+        """The same answer in judged pieces. Errors are raised before the first piece or end the stream.
+
+        Where more is decided than by the words themselves (danger, the cache), the reply comes in one piece.
+        """
+        case = await self._open(request)
+        if case.safe or case.found.level >= 2 or self._cached(case):
+            words = self._safe_words(case) if case.safe else await self._spoken(case)
+            reply = await self._close(case, words)
+            yield Piece(reply.response)
+            yield Piece("", reply)
+            return
+        windows = Windows(lambda text: self._judge(case, text))
+        async for text in self._streamed(case, windows):
+            yield Piece(text)
+        rest, words = await self._end_of_stream(case, windows)
+        reply = await self._close(case, words)
+        if rest:
+            yield Piece(rest)
+        yield Piece("", reply)
+
+    async def health(self) -> dict[str, str]:
+        """The state of each component: ok, or what is wrong."""
+        try:
+            engine = "ok" if await asyncio.wait_for(self.engine.health(), 5) else "failed"
+        except Exception as error:  # noqa: BLE001 (health says what is wrong, whatever it is)
+            engine = f"failed: {type(error).__name__}"
+        try:
+            waiting, age = len(self.outbox), self.outbox.oldest_s()
+        except Exception as error:  # noqa: BLE001
+            return {"engine": engine, "triage": "ok", "outbox": f"failed: {type(error).__name__}"}
+        metrics.OUTBOX.set(waiting)
+        metrics.OUTBOX_AGE.set(age)
+        return {"engine": engine, "triage": "ok", "outbox": "ok"}
+
+    # --- before the model ---------------------------------------------------------------------------------------
+
+    async def _open(self, request: InferenceRequest) -> Case:
+        texts = [request.user_input, request.system_prompt or "", *(m.text for m in request.earlier)]
+        longest = max(len(t) for t in texts)
+        if longest > self.config.max_input_chars:
+            raise InputTooLong(f"a text has {longest} characters; at most {self.config.max_input_chars} are read")
+        started = self._clock()
+        found = self._triage(request)
+        info = await self._engine_info(found)
+        return Case(request, found, info, request.locale or self.config.locale, str(ULID()), started)
+
+    def _triage(self, request: InferenceRequest) -> triage.Assessment:
+        """What the message and its conversation show. A failure is danger: nothing un-triaged is ever answered."""
+        began = time.perf_counter()
+        said = [m.text for m in request.earlier if m.role == "user"]
+        asked = next((m.text for m in reversed(request.earlier) if m.role == "assistant"), "")
+        try:
+            before = self._sessions.recall(request)
+            found = triage.assess(request.user_input, history=said, asked=asked, before=before)
+            self._sessions.remember(request, found.state)
+        except Exception as error:  # noqa: BLE001 (whatever fails here, the person gets the safe reply)
+            LOG.error("triage failed: %s at %s", type(error).__name__, where(error))
+            found = TRIAGE_FAILED
+        metrics.TRIAGE_SECONDS.observe(time.perf_counter() - began)
+        metrics.TRIAGE.labels(str(found.level)).inc()
+        return found
+
+    async def _engine_info(self, found: triage.Assessment) -> EngineInfo:
+        """What the engine serves; in danger an engine that is away must not stand between a person and the reply."""
+        if self._info is None:
+            try:
+                self._info = await asyncio.wait_for(self.engine.info(), self.config.timeout_s)
+            except Exception as error:
+                if found.level < 2:
+                    raise EngineFailed("the engine cannot be reached") from error
+                return EngineInfo("none", "none", demo_base=True)
+        return self._info
+
+    def _safe_words(self, case: Case) -> Words:
+        if "triage.failed@1" in case.found.rules:
+            return Words(replies.failure_reply(case.locale), "safe_reply", case.found.rules)
+        return Words(replies.safe_reply(case.found, case.locale), "safe_reply", case.found.rules)
+
+    # --- the model's words --------------------------------------------------------------------------------------
+
+    async def _spoken(self, case: Case) -> Words:
+        """The model's words, from the cache or the engine, and at level 2 what must stand around them."""
+        words = self._cached(case) or self._keep(case, await self._generated(case))
+        if words.action == "blocked" or case.found.level < 2:
+            return words
+        return replace(words, text=replies.around(words.text, case.found, case.locale))
+
+    def _cached(self, case: Case) -> Words | None:
+        if not self._cacheable(case):
+            return None
+        key = self._key(case)
+        hit = self.cache.get(key)
+        if hit is not None and self._judge(case, hit.text).blocked:  # the rules may have changed since
+            self.cache.drop(key)
+            hit = None
+        metrics.CACHE.labels("miss" if hit is None else "hit").inc()
+        return hit and self._words(case, hit.text, hit.tokens, cache_hit=True)
+
+    def _keep(self, case: Case, words: Words) -> Words:
+        """Put a reply into the cache if it may be given to the next who asks the same."""
+        if self._cacheable(case) and words.action == "none" and not words.rules:
+            self.cache.put(self._key(case), CachedReply(words.text, words.tokens))
+        return words
+
+    async def _generated(self, case: Case) -> Words:
+        """Ask the engine; a blocked reply is generated once more, then replaced by fixed words."""
+        first = await self._ask(case, self._prompt(case))
+        judged = self._judge(case, first.text)
+        if not judged.blocked:
+            return self._words(case, first.text, first.tokens, finish=first.finish, prompt_tokens=first.prompt_tokens)
+        again = await self._ask(case, replace(self._prompt(case), temperature=RETRY_TEMPERATURE, seed=1))
+        tokens = first.tokens + again.tokens
+        if not self._judge(case, again.text).blocked:
+            rules = (*case.found.rules, *judged.rules)
+            action: Action = "resources" if case.found.level else "none"
+            return Words(again.text, action, rules, tokens, finish=again.finish, prompt_tokens=first.prompt_tokens)
+        return self._replaced(case, judged.rules, tokens)
+
+    def _replaced(self, case: Case, rules: tuple[str, ...], tokens: int) -> Words:
+        for rule in rules:
+            metrics.BLOCKED.labels(rule).inc()
+        text = replies.safe_reply(case.found, case.locale) if case.found.level >= 2 else replies.blocked_reply()
+        return Words(text, "blocked", (*case.found.rules, *rules), tokens, finish="content_filter")
+
+    async def _ask(self, case: Case, prompt: GenerateRequest) -> Completion:
+        """One hop to the engine; a failure is tried once more (an answer was not begun, so nothing is said twice)."""
+        for attempt in (1, 2):
+            try:
+                return await asyncio.wait_for(self.engine.complete(prompt), self.config.timeout_s)
+            except TimeoutError:
+                raise EngineTimeout(f"no answer within {self.config.timeout_s:g} s") from None
+            except EngineFailed:
+                if attempt == 2:
+                    raise
+        raise AssertionError("unreachable")
+
+    async def _streamed(self, case: Case, windows: Windows) -> AsyncIterator[str]:
+        events = self.engine.generate(self._prompt(case))
+        async with asyncio.timeout(self.config.timeout_s) as limit:
+            async for event in events:
+                limit.reschedule(asyncio.get_running_loop().time() + self.config.timeout_s)
+                windows.add(event)
+                if windows.blocked:
+                    return
+                if text := windows.release():
+                    yield text
+
+    async def _end_of_stream(self, case: Case, windows: Windows) -> tuple[str, Words]:
+        """What is still to be said once the engine has ended, or the filter has."""
+        rest = windows.rest()
+        if not windows.blocked:
+            words = self._words(
+                case, windows.text, windows.tokens, finish=windows.finish, prompt_tokens=windows.prompt_tokens
+            )
+            return rest, self._keep(case, words)
+        if not windows.released:  # nothing was said yet: as good as a reply in one piece
+            words = await self._generated(case)
+            return words.text, words
+        words = self._replaced(case, windows.rules, windows.tokens)
+        return f"\n\n{words.text}", replace(words, text=f"{windows.released}\n\n{words.text}")
+
+    def _prompt(self, case: Case) -> GenerateRequest:
+        request = case.request
+        system = (Message("system", request.system_prompt),) if request.system_prompt else ()
+        return GenerateRequest(
+            messages=(*system, *request.earlier, Message("user", request.user_input)),
+            max_new_tokens=min(request.max_new_tokens or self.config.max_new_tokens, 8192),
+            temperature=self._temperature(request),
+            seed=ULID.from_str(case.response_id).milliseconds,
+        )
+
+    def _temperature(self, request: InferenceRequest) -> float:
+        return self.config.temperature if request.temperature is None else request.temperature
+
+    def _judge(self, case: Case, text: str) -> output.OutputJudgement:
+        if not text.strip():
+            return output.OutputJudgement("blocked", ("output.empty@1",))
+        private = [case.request.system_prompt] if case.request.system_prompt else []
+        return output.judge(text, level=case.found.level, private=private)
+
+    def _words(self, case: Case, text: str, tokens: int, **more: Any) -> Words:
+        action: Action = "resources" if case.found.level else "none"
+        return Words(text.strip(), action, case.found.rules, tokens, **more)
+
+    def _cacheable(self, case: Case) -> bool:
+        return case.request.use_cache and case.found.level == 0 and self._temperature(case.request) == 0
+
+    def _key(self, case: Case) -> str:
+        prompt = self._prompt(case)
+        return caching.key(
+            model=case.info.model,
+            versions=(PROMPT_FORM, triage.version(), output.version()),
+            max_new_tokens=prompt.max_new_tokens,
+            messages=prompt.messages,
+            client=(case.request.client_id or "") if case.request.conversation_history else None,
+        )
+
+    # --- after the model ----------------------------------------------------------------------------------------
+
+    async def _close(self, case: Case, words: Words) -> InferenceReply:
+        """Keep what must be kept, then answer."""
+        metrics.TOKENS.inc(0 if words.cache_hit else words.tokens)
+        journalled = await self._journal(case, words)
+        return InferenceReply(
+            response=words.text,
+            response_id=case.response_id,
+            latency=round(self._clock() - case.started, 6),
+            cache_hit=words.cache_hit,
+            tokens_generated=0 if words.cache_hit else words.tokens,
+            safety=self._safety(case, words),
+            metadata={
+                "model": case.info.model,
+                "form": case.info.form,
+                "demo_base": case.info.demo_base,
+                "journalled": journalled,
+                "finish_reason": words.finish,
+                "prompt_tokens": words.prompt_tokens,
+            },
+        )
+
+    def _safety(self, case: Case, words: Words) -> Safety:
+        shown = resources(case.locale, case.found.classes, level=case.found.level) if words.action != "none" else ()
+        out = tuple(ResourceOut(name=r.name, contact=r.contact, locale=r.locale, source=r.source) for r in shown)
+        return Safety(level=case.found.level, action=words.action, rules=words.rules, resources=out)
+
+    async def _journal(self, case: Case, words: Words) -> bool:
+        """Put what must be remembered on disk; whether there was anything and it is there.
+
+        In danger the reply leaves even if the disk refuses, and says that it was not journalled; otherwise a refused
+        entry is an error, because the client asked for it.
+        """
+        crisis = case.found.level >= 2
+        if not (crisis or case.request.track_progress):
+            return False
+        try:
+            entry = self._entry(case, words, "crisis" if crisis else "message")
+            lane = URGENT if crisis else ORDINARY
+            await asyncio.to_thread(self.outbox.put, entry.id, self._seal(entry), lane)
+        except Exception as error:
+            LOG.error("outbox refused an entry: %s at %s", type(error).__name__, where(error))
+            if crisis:
+                return False
+            raise JournalUnavailable("the entry could not be kept; nothing was journalled") from None
+        return True
+
+    def _entry(self, case: Case, words: Words, kind: str) -> JournalEntry:
+        request, found = case.request, case.found
+        body: dict[str, Any] = {
+            "level": found.level,
+            "classes": list(found.classes),
+            "rules": list(words.rules),
+            "action": words.action,
+            "model": case.info.model,
+        }
+        if request.client_id is not None:
+            body |= {"text": request.user_input, "response": words.text}
+        return JournalEntry(
+            id=str(ULID()),
+            client_id=request.client_id or ANONYMOUS,
+            at=datetime.now(UTC).isoformat(timespec="milliseconds"),
+            kind=kind,
+            body=body,
+            response_id=case.response_id,
+            session_id=request.session_id if request.client_id is not None else None,
+        )

@@ -1,0 +1,173 @@
+"""Checkpoints of a run: `runs/<id>/checkpoints/step_000100/`, each a finished directory or none at all.
+
+weights.safetensors (the trainable parameters), optimizer.safetensors, state.json (step, tokens, elapsed seconds,
+horizon, evaluations). There is no generator state and no data cursor to keep: both follow from (seed, step, rank).
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from pe_ray import __version__
+from pe_ray.errors import ManifestError, UserError
+from pe_ray.store import manifest
+
+KIND = "checkpoint"
+PLAN = "plan.json"
+"""What a run was started with; beside `checkpoints/`."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A finished checkpoint; `eval_loss` is that of its own step, None where none was measured."""
+
+    path: Path
+    step: int
+    eval_loss: float | None
+
+    def state(self) -> dict[str, Any]:
+        """The loop's state as it was saved."""
+        state: dict[str, Any] = json.loads((self.path / "state.json").read_text())
+        return state
+
+    def weights(self) -> dict[str, Tensor]:
+        """The trainable parameters by name, on the CPU."""
+        return load_file(self.path / "weights.safetensors")
+
+
+class Checkpoints:
+    """The checkpoints of one run; one process (rank 0) writes them.
+
+    The newest `keep` stay on disk, and the one with the best evaluation. `parents` and `facts` go into every manifest.
+    """
+
+    def __init__(
+        self, directory: Path, *, parents: Mapping[str, str], facts: Mapping[str, Any] | None = None, keep: int = 3
+    ) -> None:
+        self.directory, self.parents, self.facts, self.keep = directory, dict(parents), dict(facts or {}), keep
+
+    def save(
+        self,
+        step: int,
+        parameters: Mapping[str, nn.Parameter],
+        optimizer: torch.optim.Optimizer,
+        state: Mapping[str, Any],
+        eval_loss: float | None,
+    ) -> Path:
+        """Write the checkpoint of `step`, then remove what need not be kept; one of the same step is replaced."""
+        target = self.at(step).path
+        shutil.rmtree(target, ignore_errors=True)
+        facts = self.facts | {"step": step, "eval_loss": eval_loss, "elapsed_s": state.get("elapsed_s")}
+        with manifest.stage(target, kind=KIND, parents=self.parents) as out:
+            save_file(_contiguous(parameters), out / "weights.safetensors")
+            save_file(_optimizer_tensors(parameters, optimizer), out / "optimizer.safetensors")
+            (out / "state.json").write_text(json.dumps(dict(state), indent=1))
+            out.facts.update(facts)
+        self._prune()
+        return target
+
+    def latest(self) -> Checkpoint | None:
+        """The newest checkpoint, every file hashed; what a killed writer left is removed. Only the writer may ask."""
+        good = finished(self.directory, verify=True)
+        for path in self.directory.glob("*step_*"):
+            if path not in {c.path for c in good}:
+                shutil.rmtree(path, ignore_errors=True)
+        return good[-1] if good else None
+
+    def at(self, step: int) -> Checkpoint:
+        """The checkpoint of one step, as rank 0 told the others."""
+        return Checkpoint(self.directory / f"step_{step:06d}", step, None)
+
+    def best(self) -> Checkpoint | None:
+        """The checkpoint with the best evaluation, else the newest."""
+        have = finished(self.directory)
+        return (_best(have) or have[-1:] or [None])[0]
+
+    def _prune(self) -> None:
+        have = finished(self.directory)
+        kept = {c.path for c in have[-self.keep :]} | {c.path for c in _best(have)}
+        for checkpoint in have:
+            if checkpoint.path not in kept:
+                shutil.rmtree(checkpoint.path)
+
+
+def restore(checkpoint: Checkpoint, parameters: Mapping[str, nn.Parameter], optimizer: torch.optim.Optimizer) -> None:
+    """Put weights and optimizer state back, bit for bit. Raises ManifestError if they are of another model."""
+    weights = checkpoint.weights()
+    if set(weights) != set(parameters):
+        raise ManifestError(f"{checkpoint.path}: holds the parameters of another model; start a new run id")
+    moments = load_file(checkpoint.path / "optimizer.safetensors")
+    with torch.no_grad():
+        for name, p in parameters.items():
+            p.copy_(weights[name])
+    optimizer.state.clear()
+    for key, tensor in moments.items():
+        field, _, name = key.partition(":")
+        p = parameters[name]
+        optimizer.state[p][field] = tensor.to(p.device if field != "step" or _fused(optimizer) else "cpu", copy=True)
+
+
+def finished(directory: Path, *, verify: bool = False) -> list[Checkpoint]:
+    """The finished checkpoints under `checkpoints/`, oldest first; with `verify` every file is hashed."""
+    found = []
+    for path in directory.glob("step_*"):
+        try:
+            facts = manifest.read(path, KIND, verify=verify).facts
+        except ManifestError:
+            continue
+        found.append(Checkpoint(path, facts["step"], facts["eval_loss"]))
+    return sorted(found, key=lambda c: c.step)
+
+
+def best(run_dir: Path) -> tuple[Path, Path]:
+    """Of a run, the checkpoint with the best evaluation (else the newest) and the directory of its base.
+
+    Raises UserError if the run has no finished checkpoint.
+    """
+    have = finished(run_dir / "checkpoints")
+    if not have or not (run_dir / PLAN).is_file():
+        raise UserError(f"run_id={run_dir.name}: has no finished checkpoint under {run_dir}; run `pe-ray train` first")
+    chosen = (_best(have) or have[-1:])[0]
+    return chosen.path, Path(json.loads((run_dir / PLAN).read_text())["base"])
+
+
+def code_version() -> str:
+    """The commit that this code is a checkout of, else the version of the package."""
+    git = Path(__file__).parents[2] / ".git"
+    try:
+        head = (git / "HEAD").read_text().strip()
+        if not head.startswith("ref: "):
+            return head
+        return (git / head.removeprefix("ref: ")).read_text().strip()
+    except OSError:
+        return f"pe_ray {__version__}"
+
+
+def _best(have: list[Checkpoint]) -> list[Checkpoint]:
+    measured = [c for c in have if c.eval_loss is not None]
+    return [min(measured, key=lambda c: (c.eval_loss, -c.step))] if measured else []
+
+
+def _contiguous(parameters: Mapping[str, nn.Parameter]) -> dict[str, Tensor]:
+    return {name: p.detach().cpu().contiguous() for name, p in parameters.items()}
+
+
+def _optimizer_tensors(parameters: Mapping[str, nn.Parameter], optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    tensors = {}
+    for name, p in parameters.items():
+        for field, value in optimizer.state.get(p, {}).items():
+            tensors[f"{field}:{name}"] = value.detach().cpu().contiguous()
+    return tensors
+
+
+def _fused(optimizer: torch.optim.Optimizer) -> bool:
+    return bool(optimizer.defaults.get("fused"))

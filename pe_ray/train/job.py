@@ -1,0 +1,125 @@
+"""A training run on Ray Train workers: the same `train_rank`, the same files, the same samples as in one process.
+
+Ray spawns the workers, watches them and starts them again; checkpoints are ours. A report of Train V2 that the
+controller has not consumed is lost when a worker dies (ray 2.60), and its checkpoint with it; a directory whose
+manifest is on disk is not.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Iterator
+from concurrent import futures
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from pe_ray.config import Config
+from pe_ray.errors import PeRayError
+from pe_ray.store.paths import Home
+from pe_ray.train import process, setup, steplog
+from pe_ray.train.run import OnStep, TrainResult, finish, recorded, train_rank
+from pe_ray.train.setup import Plan
+
+
+def train(
+    config: Config,
+    examples_dir: Path,
+    base: str | Path,
+    home: Home,
+    run_id: str,
+    *,
+    profile_name: str | None = None,
+    on_step: OnStep | None = None,
+) -> TrainResult:
+    """Train on `config.train.workers` Ray Train workers; arguments, files and errors as `run.train`.
+
+    Needs a connected Ray. A worker that dies is started again up to `train.failures` times, with all others, from the
+    newest checkpoint. Raises PeRayError when Ray Train gives up; the same run id then goes on.
+    """
+    started = time.time()
+    plan = setup.begin(config, examples_dir, base, home, run_id, profile_name)
+    with recorded(plan, home), followed(plan.run_dir, on_step):
+        stage = _fit(plan, started)
+    return finish(plan, stage)
+
+
+def _fit(plan: Plan, started: float) -> dict[str, Any]:
+    import ray
+    import ray.train as rt
+    from ray.train.torch import TorchConfig, TorchTrainer
+
+    gpu = bool(ray.cluster_resources().get("GPU"))
+    train = plan.config.train
+    each = {"CPU": 0.5} | ({"GPU": 1} if gpu else {})
+    trainer = TorchTrainer(
+        _worker,
+        train_loop_config={"plan": plan, "driver": os.getpid(), "started": started},
+        torch_config=TorchConfig(backend="nccl" if gpu else "gloo"),
+        scaling_config=rt.ScalingConfig(num_workers=max(1, train.workers), use_gpu=gpu, resources_per_worker=each),
+        run_config=rt.RunConfig(
+            name=plan.run_dir.name,
+            storage_path=str(plan.run_dir / "ray"),
+            failure_config=rt.FailureConfig(max_failures=train.failures),
+        ),
+    )
+    try:
+        # not in the main thread: there Ray would take Ctrl-C for itself and abort without a checkpoint
+        result = futures.ThreadPoolExecutor(1, "pe_ray-train").submit(trainer.fit).result()
+    except Exception as error:
+        raise PeRayError(
+            f"run_id={plan.run_dir.name}: Ray Train gave up ({_reason(error)}); logs are under {plan.run_dir / 'ray'} "
+            "and Ray's session directory; the same run id goes on from the newest checkpoint"
+        ) from error
+    return dict(result.return_value)
+
+
+def _worker(given: dict[str, Any]) -> dict[str, Any] | None:
+    """One rank."""
+    import ray.train as rt
+    import torch
+
+    from pe_ray.train.collective import Distributed, gather
+
+    plan: Plan = given["plan"]
+    device = rt.torch.get_device()
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    collective = Distributed(device)
+    pids = gather(collective, os.getpid())
+    if collective.rank == 0:
+        process.write_pids(plan.run_dir, given["driver"], pids)
+    return train_rank(plan, collective, started=given["started"])
+
+
+@contextmanager
+def followed(run_dir: Path, on_step: OnStep | None, every_s: float = 0.5) -> Iterator[None]:
+    """While the block runs, hand every new line of the step log to `on_step`, in a thread of this process."""
+    if on_step is None:
+        yield
+        return
+    done, path = threading.Event(), run_dir / steplog.NAME
+    seen = path.stat().st_size if path.exists() else 0
+
+    def follow() -> None:
+        at, last = seen, False
+        while not last:
+            last = done.wait(every_s)
+            lines, at = steplog.tail(path, at)
+            for line in lines:
+                on_step(line)
+
+    thread = threading.Thread(target=follow, daemon=True, name="pe_ray-steps")
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+
+
+def _reason(error: Exception) -> str:
+    text = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {text[-1][:200]}" if text else type(error).__name__

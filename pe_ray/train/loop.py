@@ -1,0 +1,381 @@
+"""The only training loop. Four sockets: batches, objective, hooks, and what happens after a step.
+
+    result = fit(model, batches, objective, profile=profile, window=Window(600), settings=Settings(steps=60))
+
+Framework-free: it runs alone, or on every rank of a `Collective`. What a step computes is a function of
+(seed, step, rank) and of the parameters, so that a run which was killed and goes on from its checkpoint repeats the
+losses of one that was not, bit for bit.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from pe_ray.train import steplog
+from pe_ray.train.checkpoint import Checkpoint, Checkpoints, restore
+from pe_ray.train.collective import Alone, Collective, gather, sum_gradients_
+from pe_ray.train.objective import Objective, total
+from pe_ray.train.packing import PackedBatch
+from pe_ray.train.profiles import Profile
+from pe_ray.train.schedule import Schedule
+from pe_ray.train.window import Window
+
+STOPS = ("window", "steps", "early_stop", "signal", "nan")
+ENDS = 5
+"""first_loss and last_loss are means over this many steps."""
+SHARES = 20
+"""The reported share of the experts is a mean over this many last steps."""
+
+
+class Batches(Protocol):
+    """The second socket; a replay or a curriculum wraps it."""
+
+    def start(self, step: int) -> Iterator[list[PackedBatch]]:
+        """This rank's micro-batches of the step that follows `step` finished ones, and of all later ones."""
+
+
+class Hook:
+    """The third and fourth sockets; a method does what a subclass makes it do."""
+
+    def terms(self, model: nn.Module, batch: PackedBatch) -> dict[str, Tensor]:
+        """More terms beside the objective's, already weighted."""
+        return {}
+
+    def before_update(self, model: nn.Module) -> None:
+        """Look at, or change, the gradients of the step before the optimizer does."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How the parameters move, and when the loop looks up from its work."""
+
+    steps: int
+    """Most optimizer steps."""
+    schedule: Schedule = field(default_factory=lambda: Schedule(2e-4))
+    weight_decay: float = 0.01
+    clip_norm: float = 1.0
+    eval_every_steps: int = 20
+    patience: int = 3
+    max_bad_steps: int = 5
+    checkpoint_every_s: float = 1800.0
+    checkpoint_every_steps: int | None = None
+    seed: int = 7
+
+
+@dataclass
+class State:
+    """What a run knows of itself; it rests in every checkpoint."""
+
+    step: int = 0
+    horizon_steps: int = 0
+    elapsed_s: float = 0.0
+    step_s: float | None = None
+    """Measured seconds of a step, for the first horizon after a restart."""
+    train_s: float = 0.0
+    """Seconds in optimizer steps, without evaluation and checkpoints."""
+    tokens: int = 0
+    skipped_steps: int = 0
+    bad_in_row: int = 0
+    eval_loss_start: float | None = None
+    eval_loss: float | None = None
+    eval_step: int = -1
+    best_loss: float | None = None
+    best_step: int = 0
+    evals_without_gain: int = 0
+    first_losses: list[float] = field(default_factory=list)
+    last_losses: list[float] = field(default_factory=list)
+    shares: list[list[float]] = field(default_factory=list)
+    """Of the last steps, the share of the routed slots by expert."""
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """How a run went. `checkpoint` has the best evaluation; without a checkpointer it is None."""
+
+    state: State
+    stop_reason: str
+    checkpoint: Checkpoint | None
+
+    @property
+    def tokens_per_s(self) -> float:
+        """Rate of the optimizer steps alone, over all workers."""
+        return self.state.tokens / self.state.train_s if self.state.train_s else 0.0
+
+
+def fit(
+    model: nn.Module,
+    batches: Batches,
+    objective: Objective,
+    *,
+    profile: Profile,
+    window: Window,
+    settings: Settings,
+    hooks: Sequence[Hook] = (),
+    clock: Callable[[], float] = time.monotonic,
+    on_step: Callable[[Mapping[str, Any]], None] | None = None,
+    evaluation: Sequence[PackedBatch] = (),
+    checkpoints: Checkpoints | None = None,
+    log: steplog.StepLog | None = None,
+    collective: Collective | None = None,
+    stop_asked: Callable[[], bool] = lambda: False,
+) -> FitResult:
+    """Train what requires a gradient in `model` until the window, the steps, patience or a signal ends it.
+
+    `evaluation` is this rank's part of the held-out batches, their weights shares of the whole over all ranks. Rank 0
+    keeps the time, writes checkpoints and the log (hand them to every rank: the others only read), and decides to stop;
+    `on_step` is called there with every line of the log. With `checkpoints`, a run goes on from the newest one.
+    """
+    loop = _Loop(
+        model, objective, profile, window, settings, hooks, clock, on_step, evaluation, checkpoints, log,
+        collective or Alone(), stop_asked,
+    )  # fmt: skip
+    loop.resume()
+    reason = loop.run(batches.start(loop.state.step))
+    return loop.result(reason)
+
+
+@dataclass
+class _Loop:
+    """The pieces of `fit`, in the order in which a run meets them."""
+
+    model: nn.Module
+    objective: Objective
+    profile: Profile
+    window: Window
+    settings: Settings
+    hooks: Sequence[Hook]
+    clock: Callable[[], float]
+    on_step: Callable[[Mapping[str, Any]], None] | None
+    evaluation: Sequence[PackedBatch]
+    checkpoints: Checkpoints | None
+    log: steplog.StepLog | None
+    collective: Collective
+    stop_asked: Callable[[], bool]
+
+    def __post_init__(self) -> None:
+        self.parameters = {n: p for n, p in self.model.named_parameters() if p.requires_grad}
+        self.device = next(iter(self.parameters.values())).device
+        self.optimizer = optimizer_of(self.parameters, self.settings)
+        self.first = self.collective.rank == 0
+        self.evaluates = sum(gather(self.collective, len(self.evaluation))) > 0
+        self.state = State(horizon_steps=self.settings.steps)
+        self.saved_step, self.saved_at = -1, self.clock()
+        if self.profile.recompute:
+            self.model.gradient_checkpointing_enable({"use_reentrant": False})
+
+    def resume(self) -> None:
+        """Go on from the newest checkpoint; what the step log says has been used of the window counts too."""
+        newest = self.checkpoints.latest() if self.checkpoints and self.first else None
+        step = int(self.collective.broadcast([newest.step if newest else -1])[0])
+        if self.checkpoints and step >= 0:
+            found = self.checkpoints.at(step)
+            restore(found, self.parameters, self.optimizer)
+            self.state = State(**found.state())
+            self.saved_step = step
+        if self.first:
+            used_s = max(self.state.elapsed_s, self.log.elapsed_s if self.log else 0.0)
+            self.window.resume(used_s, self.state.step_s)
+
+    def run(self, stream: Iterator[list[PackedBatch]]) -> str:
+        """Steps until there is a reason to stop."""
+        if self.state.eval_step < 0:
+            self.evaluate()
+        reason = self.look_up(None)
+        while reason is None:
+            reason = self.look_up(self.step(next(stream)))
+        return reason
+
+    def step(self, micro_batches: list[PackedBatch]) -> dict[str, Any]:
+        """One optimizer step, or a skipped one; returns its line for the log."""
+        began, state = self.clock(), self.state
+        torch.manual_seed(_mix(self.settings.seed, state.step, self.collective.rank))
+        sums = self._gradients(micro_batches)
+        sum_gradients_(list(self.parameters.values()), self.collective)
+        for hook in self.hooks:
+            hook.before_update(self.model)
+        rate = self.settings.schedule.rate(state.step, state.horizon_steps)
+        # A loss or gradient that is not finite stays so in the sums, so that every rank sees it and skips the step.
+        good = self._update(rate) if all(map(math.isfinite, sums.terms.values())) else False
+        state.step += 1
+        state.tokens += sums.tokens
+        self._note(sums, good)
+        state.train_s += self.clock() - began
+        coefficients = self.objective.coefficients
+        line: dict[str, Any] = {
+            "step": state.step,
+            "loss": sum(coefficients.get(n, 1.0) * v for n, v in sums.terms.items()) if good else None,
+            "terms": sums.terms if good else {},
+            "lr": rate,
+            "tokens": sums.tokens,
+        }
+        return (
+            line | ({"expert_share": sums.share} if sums.share and good else {}) | ({} if good else {"skipped": True})
+        )
+
+    def _gradients(self, micro_batches: list[PackedBatch]) -> _Sums:
+        """Run the micro-batches, and add up what is logged over them and over the ranks."""
+        self.model.train()
+        self.optimizer.zero_grad(set_to_none=True)
+        names: list[str] = []
+        rows: list[Tensor] = []
+        for batch in (b.to(self.device) for b in micro_batches):
+            terms = self.objective.terms(self.model, batch)
+            for hook in self.hooks:
+                terms |= hook.terms(self.model, batch)
+            load_E = self.objective.expert_load(self.model, batch)
+            (total(terms, self.objective.coefficients) * batch.weight).backward()
+            names = list(terms)
+            logged = [torch.stack([t.detach().double() for t in terms.values()]) * batch.weight]
+            rows.append(torch.cat([*logged, *([] if load_E is None else [load_E.double()])]))
+        tokens = torch.tensor([float(sum(b.num_tokens for b in micro_batches))], dtype=torch.float64)
+        values = self.collective.all_reduce_(torch.cat([tokens, torch.stack(rows).sum(0).cpu()])).tolist()
+        load = values[1 + len(names) :]
+        share = [v / max(1.0, sum(load)) for v in load]
+        return _Sums(int(values[0]), dict(zip(names, values[1:], strict=False)), share)
+
+    def _update(self, rate: float) -> bool:
+        """Clip and move the parameters; False, and nothing moved, where the gradient is not finite."""
+        parameters = list(self.parameters.values())
+        norm = nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
+        if not math.isfinite(norm.item()):
+            return False
+        nn.utils.clip_grads_with_norm_(parameters, self.settings.clip_norm, norm)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.optimizer.step()
+        return True
+
+    def _note(self, sums: _Sums, good: bool) -> None:
+        state = self.state
+        if not good:
+            state.skipped_steps += 1
+            state.bad_in_row += 1
+            return
+        state.bad_in_row = 0
+        loss = next(iter(sums.terms.values()))
+        if len(state.first_losses) < ENDS:
+            state.first_losses.append(loss)
+        state.last_losses = [*state.last_losses, loss][-ENDS:]
+        if sums.share:
+            state.shares = [*state.shares, sums.share][-SHARES:]
+
+    def look_up(self, line: dict[str, Any] | None) -> str | None:
+        """After a step: the clock, evaluation, the log, a checkpoint; the reason to stop, if there is one."""
+        state, every = self.state, self.settings.eval_every_steps
+        reason = self._agree()
+        wanted = state.step % every == 0 if reason is None else reason != "signal"
+        gained = wanted and state.eval_step != state.step and self.evaluate()
+        evaluated = wanted and state.eval_step == state.step
+        if reason is None and state.evals_without_gain >= self.settings.patience:
+            reason = "early_stop"
+        if self.first:
+            state.elapsed_s, state.step_s = self.window.elapsed_s, self.window.step_s
+            if line is not None:
+                self._write(line, evaluated)
+            if reason or gained or self._due():
+                self._save()
+        return reason
+
+    def _agree(self) -> str | None:
+        """Rank 0 looks at the clock and decides; everybody hears of it."""
+        state, code = self.state, 0
+        if self.first:
+            state.horizon_steps = self.window.horizon(state.step, self.settings.steps, state.horizon_steps)
+            reason = self._reason()
+            code = STOPS.index(reason) + 1 if reason else 0
+        told = self.collective.broadcast([code, state.horizon_steps])
+        state.horizon_steps = int(told[1])
+        return STOPS[int(told[0]) - 1] if told[0] else None
+
+    def _reason(self) -> str | None:
+        state, settings = self.state, self.settings
+        coming = self.evaluates and state.step % settings.eval_every_steps == 0 and state.eval_step != state.step
+        if self.stop_asked():
+            return "signal"
+        if state.bad_in_row >= settings.max_bad_steps:
+            return "nan"
+        if state.step >= settings.steps:
+            return "steps"
+        # an evaluation that is due now would end past the deadline: let it be the last one
+        if self.window.over(ahead_s=self.window.reserve_s if coming else 0.0):
+            return "window"
+        return "early_stop" if state.evals_without_gain >= settings.patience else None
+
+    @torch.no_grad()
+    def evaluate(self) -> bool:
+        """Mean of the first term over the held-out batches, without dropout; whether it is the best so far."""
+        state, began = self.state, self.clock()
+        state.eval_step = state.step
+        if not self.evaluates:
+            return False
+        self.model.eval()
+        loss = torch.zeros(1, dtype=torch.float64)
+        for batch in (b.to(self.device) for b in self.evaluation):
+            loss += next(iter(self.objective.terms(self.model, batch).values())).double().cpu() * batch.weight
+        value = self.collective.all_reduce_(loss).item()
+        state.eval_loss = value if math.isfinite(value) else None
+        if state.step == 0:
+            state.eval_loss_start = state.eval_loss
+        if self.first:
+            self.window.reserve_s = self.clock() - began
+        gained = state.eval_loss is not None and (state.best_loss is None or state.eval_loss < state.best_loss)
+        if gained:
+            state.best_loss, state.best_step = state.eval_loss, state.step
+        state.evals_without_gain = 0 if gained else state.evals_without_gain + 1
+        return gained
+
+    def _write(self, line: dict[str, Any], evaluated: bool) -> None:
+        line |= {"elapsed_s": round(self.state.elapsed_s, 4), "horizon_steps": self.state.horizon_steps}
+        line |= {"eval_loss": self.state.eval_loss} if evaluated and self.state.eval_loss is not None else {}
+        if self.log:
+            self.log.write(line)
+        if self.on_step:
+            self.on_step(line)
+
+    def _due(self) -> bool:
+        every = self.settings.checkpoint_every_steps
+        by_steps = every is not None and self.state.step > 0 and self.state.step % every == 0
+        return by_steps or self.clock() - self.saved_at >= self.settings.checkpoint_every_s
+
+    def _save(self) -> None:
+        if self.checkpoints is None or self.saved_step == self.state.step:
+            return
+        state = self.state
+        eval_loss = state.eval_loss if state.eval_step == state.step else None
+        self.checkpoints.save(state.step, self.parameters, self.optimizer, asdict(state), eval_loss)
+        self.saved_step, self.saved_at = state.step, self.clock()
+
+    def result(self, reason: str) -> FitResult:
+        """What `fit` gives back."""
+        chosen: Checkpoint | None = self.checkpoints.best() if self.checkpoints and self.first else None
+        return FitResult(self.state, reason, chosen)
+
+
+@dataclass(frozen=True)
+class _Sums:
+    """Of one step, over its micro-batches and ranks."""
+
+    tokens: int
+    terms: dict[str, float]
+    share: list[float]
+
+
+def optimizer_of(parameters: Mapping[str, nn.Parameter], settings: Settings) -> torch.optim.AdamW:
+    """AdamW; weight decay on matrices only."""
+    matrices = [p for p in parameters.values() if p.ndim > 1]
+    vectors = [p for p in parameters.values() if p.ndim <= 1]
+    groups = [{"params": matrices, "weight_decay": settings.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
+    return torch.optim.AdamW([g for g in groups if g["params"]], lr=settings.schedule.peak, fused=True)
+
+
+def _mix(seed: int, step: int, rank: int) -> int:
+    """The generator's seed in one step of one rank: dropout needs no state in the checkpoint."""
+    return int.from_bytes(hashlib.blake2b(f"{seed}:{step}:{rank}".encode(), digest_size=7).digest(), "big")

@@ -1,0 +1,154 @@
+"""From a configuration to what `fit` takes: the plan of a run, its model, its data, its settings."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from pe_ray.config import Config, config_hash, dump
+from pe_ray.errors import RunConflict
+from pe_ray.model.base import fingerprint, load_base
+from pe_ray.model.inject import inject
+from pe_ray.store import manifest
+from pe_ray.store.ops import Runs
+from pe_ray.store.paths import Home
+from pe_ray.train.checkpoint import PLAN, Checkpoints, code_version
+from pe_ray.train.collective import Collective
+from pe_ray.train.data import Examples, read_examples
+from pe_ray.train.loop import Settings
+from pe_ray.train.packing import PackedBatch, Shape, TrainBatches, evaluation_batches
+from pe_ray.train.profiles import Profile, resolve
+from pe_ray.train.schedule import Schedule
+
+EVAL_STEPS = 5
+"""An evaluation reads at most as many tokens as this many training steps, so that it stays a small part of the run."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run was started with; it is the same after every restart, and travels to the workers."""
+
+    config: Config
+    examples_dir: Path
+    base: Path
+    run_dir: Path
+    profile: Profile
+    parents: dict[str, str]
+    """Of every checkpoint: run, config, corpus, base, code."""
+
+
+def begin(
+    config: Config, examples_dir: Path, base: str | Path, home: Home, run_id: str, profile_name: str | None
+) -> Plan:
+    """Start a run, or go on with it: the profile that it was started with stays.
+
+    Raises RunConflict if the id belongs to another configuration, corpus or base; ManifestError if the examples are
+    not finished.
+    """
+    base, run_dir = Path(base).absolute(), home.run(run_id)
+    profile = resolve(profile_name or config.train.profile, config)
+    corpus = manifest.read(examples_dir, "examples").parents.get("corpus", "")
+    stands, plan = {"corpus": corpus, "base_fingerprint": fingerprint(base)}, run_dir / PLAN
+    if plan.is_file():
+        known = json.loads(plan.read_text())
+        for name, value in stands.items():
+            if known[name] != value:
+                raise RunConflict(
+                    f"run_id={run_id}: was started on {name} {known[name]}, not {value}; give another --run-id"
+                )
+        profile = Profile(**known["profile"])
+    hashed = config_hash(config)
+    Runs(home).begin(run_id, "train", hashed)
+    manifest.write_json(plan, stands | {"base": str(base), "profile": asdict(profile)})
+    manifest.write_bytes(run_dir / "config.yaml", dump(config).encode())
+    parents = {
+        "run": run_id,
+        "config": hashed,
+        "corpus": corpus,
+        "base": stands["base_fingerprint"],
+        "code": code_version(),
+    }
+    return Plan(config, examples_dir, base, run_dir, profile, parents)
+
+
+def device_of() -> torch.device:
+    """The GPU of this process where there is one."""
+    return torch.device("cuda", torch.cuda.current_device()) if torch.cuda.is_available() else torch.device("cpu")
+
+
+def build_model(config: Config, profile: Profile, base: Path, device: torch.device) -> tuple[nn.Module, Any]:
+    """Base, experts and tokenizer, ready to train: bfloat16 under float32 experts on a GPU, float32 on a CPU.
+
+    The profile's packing of the base is for a GPU, where bitsandbytes is fast; a run file's own is for both.
+    """
+    gpu = device.type == "cuda"
+    model, tokenizer = load_base(
+        base,
+        quantise=profile.quantise if gpu else config.base.quantise,
+        dtype=torch.bfloat16 if gpu else torch.float32,
+        device=str(device),
+        chat_template=config.base.chat_template,
+    )
+    return inject(model, config.model, config.train.seed), tokenizer
+
+
+@dataclass(frozen=True)
+class Data:
+    """The batches of one rank, and how many steps `epochs` makes of the examples."""
+
+    train: TrainBatches
+    evaluation: list[PackedBatch]
+    steps: int
+
+
+def build_data(plan: Plan, pad_id: int, collective: Collective) -> Data:
+    """Read the examples and pack them as the profile says."""
+    config, shape = plan.config, shape_of(plan.profile)
+    experts = config.model.experts
+    examples = read_examples(plan.examples_dir, "train", experts)
+    held_out = read_examples(plan.examples_dir, "validation", experts)
+    rank = {"rank": collective.rank, "size": collective.size}
+    return Data(
+        TrainBatches(examples, shape, config.train.seed, pad_id=pad_id, **rank),
+        evaluation_batches(held_out, shape, pad_id=pad_id, max_tokens=EVAL_STEPS * shape.tokens, **rank),
+        num_steps(config, examples, plan.profile),
+    )
+
+
+def shape_of(profile: Profile) -> Shape:
+    """The sizes that packing needs."""
+    return Shape(profile.micro_batch, profile.accumulation, profile.context)
+
+
+def num_steps(config: Config, examples: Examples, profile: Profile) -> int:
+    """`train.steps`, or as many as `train.epochs` makes when every row is full."""
+    return config.train.steps or max(1, round(config.train.epochs * examples.num_tokens / profile.tokens))
+
+
+def settings_of(config: Config, steps: int) -> Settings:
+    """The section `train` as the loop takes it."""
+    train = config.train
+    return Settings(
+        steps=steps,
+        schedule=Schedule(train.learning_rate, train.floor_rate, train.warmup_steps),
+        weight_decay=train.weight_decay,
+        clip_norm=train.clip_norm,
+        eval_every_steps=train.eval_every_steps,
+        patience=train.patience,
+        max_bad_steps=train.max_bad_steps,
+        checkpoint_every_s=train.checkpoint_every_s,
+        checkpoint_every_steps=train.checkpoint_every_steps,
+        seed=train.seed,
+    )
+
+
+def checkpoints_of(plan: Plan, model: nn.Module) -> Checkpoints:
+    """Where the run's checkpoints go; each says whether its base was packed into fewer bits."""
+    facts = {"quantise": plan.profile.quantise if getattr(model, "is_quantized", False) else "none"}
+    keep = plan.config.train.keep_checkpoints
+    return Checkpoints(plan.run_dir / "checkpoints", parents=plan.parents, facts=facts, keep=keep)

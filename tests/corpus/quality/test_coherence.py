@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+from pe_ray.config import CheckConfig
+from pe_ray.corpus.quality import coherence
+from tests.corpus.quality.judge import record
+
+PAIRS = [
+    (
+        "I lie awake until three and then oversleep, and my boss has noticed.",
+        "Get up at the same time even after a bad night, and tell your manager what you are doing about your sleep.",
+    ),
+    (
+        "My father died in March and his garden is going to seed; I cannot bring myself to weed it.",
+        "Grief can sit in a garden for a long while. Would weeding one bed feel like caring for him, or losing him?",
+    ),
+    (
+        "We argue about money every payday and then my wife does not speak to me for days.",
+        "Could you and your wife pick an hour before payday to look at the budget together, while nobody is angry?",
+    ),
+    (
+        "My daughter screams when I drop her at nursery and I walk to work in tears.",
+        "Short, calm goodbyes help most children settle. Ask the nursery how she is ten minutes after you have gone.",
+    ),
+]
+
+
+def test_an_answer_suits_its_own_question_better_than_any_other() -> None:
+    for i, (question, answer) in enumerate(PAIRS):
+        own = coherence.check(record(question, answer))
+        others = [coherence.check(record(question, a)).score for j, (_, a) in enumerate(PAIRS) if j != i]
+        assert own.passed
+        assert own.score > max(others)
+
+
+def test_an_answer_about_something_else_is_rejected() -> None:
+    verdict = coherence.check(record(PAIRS[0][0], "Water the orchids weekly, and repot them in spring in fresh bark."))
+    assert not verdict.passed
+    assert verdict.score < CheckConfig().coherence_min == coherence.DEFAULT_MIN
+    assert verdict.reason == "0 shared stems, 0 shared fields"
+
+
+def test_too_few_words_cannot_be_judged() -> None:
+    assert coherence.check(record("And then?", PAIRS[0][1])).score == 0.5
+    assert not coherence.check(record("And then?", PAIRS[0][1]), minimum=0.6).passed

@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import pyarrow as pa
+import pytest
+
+from pe_ray.config import CorpusConfig
+from pe_ray.corpus import annotated
+from pe_ray.corpus.decide import KEY_COLUMNS, decide
+from pe_ray.corpus.pipeline import STAGES, annotate
+from pe_ray.record import Message, Record, to_table
+
+FINE = ("Since Lisbon I miss the piano.", "What did the piano in Lisbon sound like to you?")
+OTHER = ("The garden at the farm makes me furious.", "Which part of the garden makes you furious at the farm?")
+
+
+def record(offset: int, pair: tuple[str, str] = FINE, source: str = "standard", **metadata: str) -> Record:
+    return Record.create(
+        source=source,
+        domain="mental_health",
+        content_type="qa",
+        messages=[Message("user", pair[0]), Message("assistant", pair[1])],
+        uri="a.jsonl",
+        offset=offset,
+        licence="",
+        attribution="",
+        metadata=metadata,
+    )
+
+
+def rows(*records: Record, targets: dict[str, float] | None = None, **over: object) -> list[dict]:
+    """The decision of each record, in order."""
+    config = CorpusConfig.model_validate(
+        {"min_records": 0, "on_shortage": "renormalise", "targets": targets or {"standard": 1.0}, **over}
+    )
+    return decide(annotate(annotated.placed(to_table(records), 0, 0)), config).table.to_pylist()
+
+
+def test_every_stage_leaves_the_rows_and_the_keys_are_there() -> None:
+    table = annotate(annotated.placed(to_table([record(1), record(2, OTHER)]), 0, 0))
+    assert len(STAGES) == 5
+    assert len(table) == 2
+    assert set(KEY_COLUMNS) <= set(table.schema.names)
+    assert annotate(annotated.placed(to_table([]), 0, 0)).schema == table.schema
+
+
+def test_a_record_without_fault_is_kept() -> None:
+    (row,) = rows(record(1))
+    assert (row["status"], row["stage"], row["reason"], row["copies"], row["split"]) == ("kept", None, None, 1, "train")
+
+
+def test_a_reject_names_its_stage_and_reason() -> None:
+    empty, one, two, wrong = rows(
+        record(1, ("<p></p>", "x")),
+        record(2),
+        record(3, ("since LISBON, I miss the piano", FINE[1])),
+        record(4, (FINE[0], "Repot orchids each spring in fresh bark and mist their leaves at noon.")),
+    )
+    assert (empty["stage"], empty["reason"]) == ("clean", "no words left in message 1 (user)")
+    survivor, double = sorted([one, two], key=lambda r: r["id"])
+    assert survivor["status"] == "kept"
+    assert (double["stage"], double["reason"]) == ("dedup", f"same text as {survivor['id']}")
+    assert wrong["stage"] == "coherence"
+    assert "is under 0.05" in wrong["reason"]
+
+
+def test_faults_do_not_count_as_duplicates_of_each_other() -> None:
+    assert [r["stage"] for r in rows(record(1, ("...", "x")), record(2, ("...", "x")))] == ["clean", "clean"]
+
+
+def test_held_comes_before_any_score_and_before_balance() -> None:
+    (row,) = rows(record(1, (FINE[0], "Repot orchids each spring in bark."), category="suicidality"), max_records=1)
+    assert (row["status"], row["held_for"], row["copies"], row["split"]) == ("held", ["suicidality"], 0, None)
+
+
+def test_a_duplicate_of_a_held_record_is_held_too() -> None:
+    plain, special = rows(record(1), record(2, category="homicidal_client"))
+    survivor, double = sorted([plain, special], key=lambda r: r["id"])
+    assert (survivor["status"], survivor["held_for"]) == ("held", ["homicidal ideation"])
+    assert double["stage"] == "dedup"
+
+
+@pytest.mark.parametrize(("name", "value"), [("coherence_min", 0.99), ("generic_min", 0.99), ("bias_min", 1.0)])
+def test_every_threshold_is_in_effect(name: str, value: float) -> None:
+    pair = (FINE[0], FINE[1] + " Women are too emotional to play.")
+    (row,) = rows(record(1, pair), checks={"bias_min": 0.0})
+    assert row["status"] == "kept"
+    (row,) = rows(record(1, pair), checks={"bias_min": 0.0, name: value})
+    assert (row["status"], row["stage"]) == ("rejected", name.removesuffix("_min"))
+
+
+def test_the_review_level_is_in_effect() -> None:
+    pair = ("My husband hits me and I am afraid to go home to the piano.", "Is the piano room safe, and who is near?")
+    level = annotate(annotated.placed(to_table([record(1, pair)]), 0, 0))["crisis_level"][0].as_py()
+    assert level in (2, 3)
+    assert rows(record(1, pair), checks={"review_level": level})[0]["status"] == "held"
+    assert rows(record(1, pair), checks={"review_level": level + 1})[0]["status"] == "kept"
+
+
+def test_what_balance_does_not_select_is_a_reject() -> None:
+    found = rows(record(1), record(2, OTHER), max_records=1)
+    assert sorted((r["status"], r["stage"], r["reason"]) for r in found if r["status"] != "kept") == [
+        ("rejected", "balance", "not_selected")
+    ]
+
+
+def test_decisions_do_not_depend_on_the_order() -> None:
+    records = [record(1), record(2), record(3, OTHER), record(4, OTHER, category="suicidality")]
+    names = ["id", "status", "stage", "reason", "held_for", "copies", "split"]
+
+    def decisions(*found: Record) -> list[str]:
+        return sorted(str({n: r[n] for n in names}) for r in rows(*found))
+
+    assert decisions(*records) == decisions(*records[::-1])
+
+
+def test_the_decision_columns_have_their_types_without_rows() -> None:
+    config = CorpusConfig(min_records=0)
+    table = decide(annotate(annotated.placed(to_table([]), 0, 0)), config).table
+    assert table.schema.field("held_for").type == pa.list_(pa.string())

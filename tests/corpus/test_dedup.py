@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import pyarrow as pa
+
+from pe_ray.corpus import dedup
+from pe_ray.record import Message, Record, to_table
+
+
+def record(question: str, answer: str = "Yes", offset: int = 1, **metadata: str) -> Record:
+    return Record.create(
+        source="standard",
+        domain="psychology",
+        content_type="qa",
+        messages=[Message("user", question), Message("assistant", answer)],
+        uri="a.jsonl",
+        offset=offset,
+        licence="",
+        attribution="",
+        metadata=metadata,
+    )
+
+
+def keys(*records: Record) -> dict[str, list]:
+    return dedup.apply(to_table(records)).select(["text_key", "row_key", "group"]).to_pydict()
+
+
+def test_case_punctuation_and_spaces_do_not_make_another_text() -> None:
+    same = keys(record("I can't sleep!"), record("i  can't\nSLEEP"), record("I can’t sleep…"))["text_key"]
+    assert len(set(same)) == 1
+    other = keys(record("I can sleep"), record("I can't sleep", "No"), record("I can't", "sleep Yes"))["text_key"]
+    assert len({*other, same[0]}) == 4
+
+
+def test_texts_without_words_differ_by_what_they_are() -> None:
+    assert len(set(keys(record("..."), record("!!!"))["text_key"])) == 2
+
+
+def test_the_row_key_follows_all_that_a_record_holds() -> None:
+    assert len(set(keys(record("a"), record("a", offset=2), record("a", topic="x"), record("a."))["row_key"])) == 4
+    assert keys(record("a"))["row_key"] == keys(record("a"))["row_key"]
+
+
+def test_answers_to_one_question_are_a_group_and_so_is_a_recording() -> None:
+    one, two, three, four = keys(
+        record("Why?", "A"), record("why", "B"), record("x", recording="s.vtt"), record("y", recording="s.vtt")
+    )["group"]
+    assert one == two
+    assert three == four
+    assert one != three
+    assert len(set(keys(record("x", group="age"), record("y", group="age"))["group"])) == 2  # whom a bias is about
+
+
+def test_the_smallest_id_survives_in_any_order() -> None:
+    ids, texts = ["c", "a", "b", "d"], ["t", "t", "t", "u"]
+    assert dedup.survivors(texts, ids, ids) == [1, 1, 1, 3]
+    assert dedup.survivors(texts[::-1], ids[::-1], ids[::-1]) == [0, 2, 2, 2]
+
+
+def test_equal_ids_fall_to_the_smaller_row_key() -> None:
+    assert dedup.survivors(["t", "t"], ["a", "a"], ["2", "1"]) == [1, 1]
+    assert dedup.survivors(["t", "t"], ["a", "a"], ["1", "1"]) == [0, 0]
+
+
+def test_a_record_without_a_key_stands_for_itself() -> None:
+    assert dedup.survivors([None, "t", None], ["c", "b", "a"], ["1", "2", "3"]) == [0, 1, 2]
+
+
+def test_an_empty_table_gets_its_columns() -> None:
+    table = dedup.apply(to_table([]))
+    assert table.schema.field("text_key").type == pa.string()
+    assert len(table) == 0

@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from pe_ray.errors import ManifestError, UserError
+from pe_ray.store import manifest
+from pe_ray.train.checkpoint import PLAN, Checkpoints, best, code_version, finished, restore
+
+
+def parts(seed: int = 0):
+    torch.manual_seed(seed)
+    parameters = {"a": torch.nn.Parameter(torch.randn(3, 4)), "b": torch.nn.Parameter(torch.randn(5))}
+    optimizer = torch.optim.AdamW(parameters.values(), lr=1e-2, fused=True)
+    for _ in range(3):
+        for p in parameters.values():
+            p.grad = torch.randn_like(p)
+        optimizer.step()
+    return parameters, optimizer
+
+
+def save(points: Checkpoints, step: int, eval_loss: float | None = None, seed: int = 0) -> Path:
+    return points.save(step, *parts(seed), {"step": step, "elapsed_s": step * 1.5}, eval_loss)
+
+
+def test_parameters_and_moments_come_back_bit_for_bit(tmp_path) -> None:
+    points = Checkpoints(tmp_path, parents={"run": "r"})
+    save(points, 7, seed=1)
+    parameters, optimizer = parts(seed=2)
+    restore(points.latest(), parameters, optimizer)
+    wanted, wanted_optimizer = parts(seed=1)
+    grads = [torch.randn_like(p) for p in wanted.values()]
+    for several, mover in ((parameters, optimizer), (wanted, wanted_optimizer)):
+        for p, g in zip(several.values(), grads, strict=True):
+            p.grad = g.clone()
+        mover.step()
+    assert all(torch.equal(parameters[n], wanted[n]) for n in wanted)
+    assert points.latest().state() == {"step": 7, "elapsed_s": 10.5}
+
+
+def test_the_newest_stay_and_the_best(tmp_path) -> None:
+    points = Checkpoints(tmp_path, parents={}, keep=2)
+    for step, loss in [(1, 3.0), (2, 1.0), (3, None), (4, 2.0), (5, 2.5), (6, None)]:
+        save(points, step, loss)
+    assert [c.step for c in finished(tmp_path)] == [2, 5, 6]
+    assert points.best().step == 2 and points.latest().step == 6
+
+
+def test_order_is_by_step_also_past_six_digits(tmp_path) -> None:
+    points = Checkpoints(tmp_path, parents={})
+    for step in (999_999, 1_000_000):
+        save(points, step)
+    assert points.latest().step == 1_000_000
+
+
+@pytest.mark.parametrize("damage", ["no manifest", "short", "changed", "missing", "half written"])
+def test_a_torn_checkpoint_is_never_chosen(tmp_path, damage: str) -> None:
+    points = Checkpoints(tmp_path, parents={})
+    save(points, 1)
+    path = save(points, 2)
+    weights = path / "weights.safetensors"
+    if damage == "no manifest":
+        (path / manifest.NAME).unlink()
+    elif damage == "short":
+        weights.write_bytes(weights.read_bytes()[:-1])
+    elif damage == "changed":
+        weights.write_bytes(weights.read_bytes()[:-1] + b"\x7f")
+    elif damage == "missing":
+        (path / "optimizer.safetensors").unlink()
+    else:
+        path.rename(tmp_path / ".step_000002.ab12cd34")
+    assert points.latest().step == 1
+    assert [p.name for p in tmp_path.iterdir()] == ["step_000001"]
+    save(points, 2)
+    assert points.latest().step == 2
+
+
+def test_a_writer_that_fails_leaves_the_older_one(tmp_path) -> None:
+    points = Checkpoints(tmp_path, parents={})
+    save(points, 1)
+    parameters, optimizer = parts()
+    with pytest.raises(TypeError):
+        points.save(2, parameters, optimizer, {"step": object()}, None)
+    assert [p.name for p in tmp_path.iterdir()] == ["step_000001"]
+
+
+def test_weights_of_another_model_are_refused(tmp_path) -> None:
+    points = Checkpoints(tmp_path, parents={})
+    save(points, 1)
+    parameters, optimizer = parts()
+    parameters.pop("b")
+    with pytest.raises(ManifestError, match="another model"):
+        restore(points.latest(), parameters, optimizer)
+
+
+def test_best_of_a_run_names_its_base(tmp_path) -> None:
+    with pytest.raises(UserError, match="no finished checkpoint"):
+        best(tmp_path / "r")
+    points = Checkpoints(tmp_path / "r" / "checkpoints", parents={})
+    save(points, 1, 0.5)
+    save(points, 2)
+    (tmp_path / "r" / PLAN).write_text(json.dumps({"base": "/somewhere"}))
+    assert best(tmp_path / "r") == (points.at(1).path, Path("/somewhere"))
+
+
+def test_the_code_has_a_version() -> None:
+    assert len(code_version()) >= 7
