@@ -38,17 +38,17 @@ def connected(home: Home) -> Iterator[None]:
 
     Workers are handed the home, so that they write to the same place whatever their directory is.
     """
-    import ray
-
+    given = os.environ.get("RAY_ADDRESS")
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
     os.environ.update(home.environ)
+    if not given:
+        ensure_token()  # before Ray is imported, which is when it reads the mode
+    import ray
+
     if ray.is_initialized():
         yield
         return
-    given = os.environ.get("RAY_ADDRESS")
-    if not given:
-        ensure_token()
     _init(None if given else _local(), home)
     try:
         yield

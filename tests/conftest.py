@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +19,13 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.pop("RAY_ADDRESS", None)
 
+# Token authentication is on, as users have it; Ray reads the mode when it is imported.
+TOKEN = Path(tempfile.mkdtemp(prefix="pe_ray-test-")) / "token"
+TOKEN.write_text("0123456789abcdef" * 4)
+TOKEN.chmod(0o600)
+os.environ["RAY_AUTH_MODE"] = "token"
+os.environ["RAY_AUTH_TOKEN_PATH"] = str(TOKEN)
+
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -31,15 +39,10 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 
 
 @pytest.fixture(scope="session")
-def ray_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """One cluster in this process for all tests marked `ray`, with token authentication on as users have it."""
+def ray_cluster() -> Iterator[None]:
+    """One cluster in this process for all tests marked `ray`."""
     import ray
 
-    os.environ["RAY_AUTH_MODE"] = "token"
-    token = tmp_path_factory.mktemp("ray") / "token"
-    token.write_text("0123456789abcdef" * 4)
-    token.chmod(0o600)
-    os.environ["RAY_AUTH_TOKEN_PATH"] = str(token)
     for attempt in range(3):  # a busy machine can outlast Ray's own start-up wait
         try:
             ray.init(num_cpus=4, include_dashboard=False, object_store_memory=150 * 2**20, logging_level="ERROR")

@@ -44,8 +44,19 @@ class Outcome:
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """The options of this area."""
-    parser.add_argument("--documents", type=int, default=60_000, help="how many (60000: what the bounds are for)")
-    parser.add_argument("--rounds", type=int, default=3, help="interleaved rounds; the fastest counts")
+    parser.add_argument(
+        "--documents", type=_at_least(10), default=60_000, help="how many (60000: what the bounds are for)"
+    )
+    parser.add_argument("--rounds", type=_at_least(1), default=3, help="interleaved rounds; the fastest counts")
+
+
+def _at_least(least: int) -> Callable[[str], int]:
+    def whole(text: str) -> int:
+        if not text.isdigit() or int(text) < least:
+            raise argparse.ArgumentTypeError(f"{text} is not a whole number of {least} or more")
+        return int(text)
+
+    return whole
 
 
 def run(args: argparse.Namespace) -> list[Result]:

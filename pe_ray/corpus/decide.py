@@ -30,7 +30,7 @@ KEPT, REJECTED, HELD = "kept", "rejected", "held"
 KEY_COLUMNS = (
     *("part", "row", "id", "source", "domain", "fault", "text_key", "row_key", "group"),
     *("content_type", "changes", "verdicts", "crisis_level", "crisis_classes"),
-    *("category", "difficulty", "user_words", "assistant_words"),
+    *("category", "difficulty", "question", "user_words", "assistant_words"),
 )
 """What `decide` and the report read of every record."""
 

@@ -81,7 +81,7 @@ def _fill(parts: Sequence[annotated.Part], out: Path) -> None:
 
 def _read(table: pa.Table, out: Path) -> Iterator[pa.Table]:
     for blob in table["part"].to_pylist():
-        part: annotated.Part = pickle.loads(blob)
+        part: annotated.Part = pickle.loads(blob)  # our own driver's bytes, through Ray's object store
         yield from annotated.read_part(part, out)
 
 

@@ -51,10 +51,10 @@ def checks(table: pa.Table) -> pa.Table:
 
 
 def describe(table: pa.Table) -> pa.Table:
-    """Small columns for the decision and the report: category, difficulty, and words on either side."""
+    """Small columns for the decision and the report: labels, and words on either side."""
     labels = [json.loads(m) for m in table["metadata"].to_pylist()]
     messages = table["messages"].to_pylist()
-    for name in ("category", "difficulty"):
+    for name in ("category", "difficulty", "question"):
         table = table.append_column(name, pa.array([row.get(name) for row in labels], pa.string()))
     for role in ("user", "assistant"):
         said = [sum(len(m["text"].split()) for m in row if m["role"] == role) for row in messages]

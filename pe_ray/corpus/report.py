@@ -47,6 +47,7 @@ def render(
         held=_held(column),
         changes=_changes(column),
         domains=_domains(column),
+        kinds=_kinds(column),
         categories=_categories(column),
         difficulties=DIFFICULTIES,
         errors=[dict(u) for u in quarantine[:MOST_ERRORS]],
@@ -123,6 +124,16 @@ def _domains(column: Mapping[str, list[Any]]) -> dict[str, Counter[str]]:
     for domain, side in zip(column["domain"], column["split"], strict=True):
         if side:
             found.setdefault(domain, Counter())[side] += 1
+    return dict(sorted(found.items()))
+
+
+def _kinds(column: Mapping[str, list[Any]]) -> dict[str, Counter[str]]:
+    """Kept records by content type, and whether their question was extracted or written for the answer."""
+    found: dict[str, Counter[str]] = {}
+    rows = zip(column["content_type"], column["question"], column["status"], strict=True)
+    for content_type, question, status in rows:
+        if status == KEPT:
+            found.setdefault(content_type, Counter())[question or "unstated"] += 1
     return dict(sorted(found.items()))
 
 

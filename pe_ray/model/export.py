@@ -34,9 +34,9 @@ NEAR_TIE = 1e-5
 class MoEInfo:
     """What was written.
 
-    `rounding_loss`: the largest ratio, over merged tensors, of what rounding took away to what was merged in (norms);
-    about 1e-4 or less in float32, and near 1 where a bfloat16 file cannot hold the deltas. `untouched`: experts that
-    learnt nothing in some layer, as `layer 3: voice`.
+    `rounding_loss`: the largest ratio, over merged tensors, of what rounding took away to what was merged in (norms):
+    1e-4 or less in float32 after a little training, near 1 where a bfloat16 file cannot hold the deltas. `untouched`:
+    experts that learnt nothing in some layer, as `layer 3: psychology`.
     """
 
     architecture: str
@@ -49,7 +49,8 @@ class MoEInfo:
 class Probe:
     """How far the merged model is from the one it came from.
 
-    `max_logit_diff`: max |difference| / max(1, max |logit|) in float32, over the positions that are no near tie.
+    `max_logit_diff`: max |difference| / max(1, max |logit|) in float32, over the positions that are no near tie
+    (over all where every one is).
     `near_ties`: positions at which some layer's K-th and next router probability differ by less than 1e-5, so that
     rounding alone may choose another expert. `greedy_equal`: both continue the probe batch with the same tokens.
     """
@@ -103,7 +104,7 @@ def probe(model: PreTrainedModel, merged_dir: Path, input_ids: Tensor, *, new_to
         tie_N = near_ties(collect(ours).logits_LNE, cfg.top_k)
         gap_N = (merged(input_ids).logits.flatten(0, 1).float() - logits_NV).abs().amax(dim=-1)
         scale = max(1.0, logits_NV.abs().max().item())
-        largest = gap_N[~tie_N].max().item() / scale if (~tie_N).any() else 0.0
+        largest = (gap_N if tie_N.all() else gap_N[~tie_N]).max().item() / scale
         same = torch.equal(_greedy(ours, input_ids, new_tokens), _greedy(merged, input_ids, new_tokens))
     finally:
         model.train(training)

@@ -193,8 +193,9 @@ def _provenance(report: Mapping[str, Any]) -> list[Any]:
         for field, source in one["sources"].items()
     ]
     made = report["provenance"]
-    about = f"Rule {made['rule']}, pe_ray {made['pe_ray']}, input {made['input_hash']}. How often it is wrong was measured on simulated series, not on clinical ones."
-    return [note(about), *([table(["instrument", "figure", "source"], rows)] if rows else [])]
+    about = f"Rule {made['rule']}, pe_ray {made['pe_ray']}, input {made['input_hash']}."
+    limits = "How often the rule is wrong was measured on simulated series, not on clinical ones."
+    return [note(about), note(limits), *([table(["instrument", "figure", "source"], rows)] if rows else [])]
 
 
 def _hash(value: Any) -> str:

@@ -94,6 +94,6 @@ def _read_header(sealed: bytes) -> tuple[int, bytes, bytes]:
     if len(sealed) < OVERHEAD:
         raise SealError(f"{len(sealed)} bytes are too short for a sealed value ({OVERHEAD} at least)")
     magic, version, nonce, commitment = _HEADER.unpack_from(sealed)
-    if magic != MAGIC:
-        raise SealError("not a sealed value of pe_ray (it does not begin with PR1)")
+    if magic != MAGIC or version >= 2**31:  # databases look a version up as a signed 32-bit number
+        raise SealError("not a sealed value of pe_ray (PR1 and a key version are wanted first)")
     return version, nonce, commitment

@@ -33,6 +33,9 @@ class Keys:
     sealed data), readable by others, malformed, or not the key that wrapped what is stored.
     """
 
+    key_id = "not loaded"
+    """Names the key without giving it away."""
+
     def __init__(self, home: Home, mode: Mode = "dev", environ: Mapping[str, str] = os.environ) -> None:
         named = environ.get("PE_RAY_KEK_FILE")
         self.path = Path(named).expanduser().absolute() if named else home.keys / "kek"

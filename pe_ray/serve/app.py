@@ -14,45 +14,59 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
+import httpx
 import ray
 from fastapi import FastAPI
 from pydantic import Field
 from ray import serve
+from ray.exceptions import RayActorError, RayTaskError
 from ray.serve import Application
-from ray.serve.exceptions import BackPressureError
+from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
 from ray.serve.handle import DeploymentHandle
+from ulid import ULID
 
 from pe_ray.config import ProgressConfig, Section, ServeConfig
 from pe_ray.security import redact
 from pe_ray.security.access import Access
 from pe_ray.security.keys import Keys
-from pe_ray.security.problems import Problem
-from pe_ray.serve import api, dispatch
+from pe_ray.security.transit import operator_token, seal_entry
+from pe_ray.serve import api
 from pe_ray.serve.config_file import ServeFile
-from pe_ray.serve.engine.base import EngineInfo, Generation, TokenEvent, describe
+from pe_ray.serve.dispatch import Deliver, Dispatcher, over_http
+from pe_ray.serve.engine.base import (
+    Completion,
+    EngineBusy,
+    EngineFailed,
+    EngineInfo,
+    GenerateRequest,
+    PromptTooLong,
+    TokenEvent,
+)
 from pe_ray.serve.gateway import Gateway
 from pe_ray.store.manifest import write_json
-from pe_ray.store.outbox import Outbox
+from pe_ray.store.outbox import Outbox, Parcel
 from pe_ray.store.paths import Home
 
-LOG = logging.getLogger("pe_ray.gateway")
 PROGRESS = "progress"
+"""Name of the journal's application; the two meet here and in nothing else."""
+DELIVERY_S = 20.0
 
 
 class Args(Section):
     """What the Serve configuration may say; unknown names are refused, which Serve itself would not do."""
 
-    mode: Literal["dev", "production"] = "dev"
-    """dev: loopback, no authentication. production: Bearer keys."""
     home: str | None = None
     """Root directory; empty: PE_RAY_HOME."""
     state: str | None = None
     """Directory of databases, outbox and keys; empty: PE_RAY_STATE, else below the root."""
+    progress_url: str | None = None
+    """Where the journal takes deliveries over HTTP; empty: the application `progress` of the same Serve."""
     serve: ServeConfig = Field(default_factory=ServeConfig)
     """The section of a run file."""
     progress: ProgressConfig = Field(default_factory=ProgressConfig)
@@ -71,14 +85,15 @@ def build(args: Mapping[str, Any]) -> Application:
     path = wanted.find_home().resolve_model(config.model, config.form)
     scaling = {"min_replicas": config.replicas, "max_replicas": max(config.replicas, config.max_replicas)}
     engine = EngineReplica.options(autoscaling_config={**scaling, "target_ongoing_requests": 8}).bind(str(path))
-    return Ingress.bind(wanted.model_dump(mode="json"), str(path), engine)
+    return Ingress.bind(wanted.model_dump(mode="json"), engine)
 
 
 @serve.deployment(
+    name="engine",
     max_ongoing_requests=32,
     max_queued_requests=256,
     graceful_shutdown_timeout_s=10,
-    ray_actor_options={"num_cpus": 1, "num_gpus": 0},
+    ray_actor_options={"num_cpus": 1},
 )
 class EngineReplica:
     """One copy of the model."""
@@ -87,115 +102,128 @@ class EngineReplica:
         redact.install()
         from pe_ray.serve.engine.transformers import TransformersEngine
 
-        self.engine = TransformersEngine(Path(path), threads=1)
+        owned = ray.get_runtime_context().get_assigned_resources().get("CPU", 1)
+        self.engine = TransformersEngine(path, threads=max(1, int(owned)))
 
-    async def generate(self, request: Generation) -> AsyncIterator[TokenEvent]:
-        """Pieces of a reply."""
+    async def info(self) -> EngineInfo:
+        """What is loaded."""
+        return await self.engine.info()
+
+    async def complete(self, request: GenerateRequest) -> Completion:
+        """A whole reply."""
+        return await self.engine.complete(request)
+
+    async def generate(self, request: GenerateRequest) -> AsyncIterator[TokenEvent]:
+        """A reply, piece by piece."""
         async for event in self.engine.generate(request):
             yield event
 
-    async def check_health(self) -> None:
-        """Serve restarts a replica whose batch worker has died."""
-        await self.engine.health()
-
-    async def ready(self) -> bool:
+    async def health(self) -> bool:
         """For the gateway's /health."""
-        await self.engine.health()
-        return True
+        return await self.engine.health()
+
+    async def check_health(self) -> None:
+        """Serve restarts a replica whose model thread has ended."""
+        if not await self.engine.health():
+            raise EngineFailed("the engine has stopped")
 
 
 class RemoteEngine:
-    """The engine deployment behind the `Engine` contract: one retry before the first piece, overload as 503."""
+    """The engine deployment behind the `Engine` contract: Ray's errors become those that the gateway knows."""
 
-    def __init__(self, handle: DeploymentHandle, info: EngineInfo, timeout_s: float) -> None:
-        self.handle, self.info, self.timeout_s = handle, info, timeout_s
+    def __init__(self, handle: DeploymentHandle) -> None:
+        self._handle = handle
 
-    async def generate(self, request: Generation) -> AsyncIterator[TokenEvent]:
-        """Pieces of a reply; Problem 503 when the engine is overloaded, gone or too slow."""
-        for attempt in range(2):
-            begun = False
-            try:
-                async with asyncio.timeout(self.timeout_s):
-                    async for event in self.handle.options(stream=True).generate.remote(request):
-                        begun = True
-                        yield event
-                return
-            except BackPressureError:
-                raise Problem(503, "too many requests wait", headers={"retry-after": "1"}) from None
-            except TimeoutError:
-                raise Problem(503, "the model took too long", headers={"retry-after": "5"}) from None
-            except ray.exceptions.RayTaskError as error:
-                if isinstance(error.cause, ValueError):  # the message does not fit the context
-                    raise ValueError("the message does not fit") from None
-                raise Problem(503, "the model failed") from None
-            except ray.exceptions.RayActorError:
-                if begun or attempt:
-                    raise Problem(503, "the model's process ended", headers={"retry-after": "5"}) from None
-                LOG.warning("an engine replica ended; trying another")
+    async def info(self) -> EngineInfo:
+        """What a replica has loaded."""
+        return await self._call(self._handle.info)
 
-    async def health(self) -> None:
-        """Raise unless a replica answers soon."""
-        await asyncio.wait_for(self.handle.ready.remote(), 5)
+    async def health(self) -> bool:
+        """Whether a replica answers."""
+        return await self._call(self._handle.health)
+
+    async def complete(self, request: GenerateRequest) -> Completion:
+        """The whole reply in one hop."""
+        return await self._call(self._handle.complete, request)
+
+    async def generate(self, request: GenerateRequest) -> AsyncGenerator[TokenEvent, None]:
+        """The reply, piece by piece."""
+        try:
+            async for event in self._handle.options(stream=True).generate.remote(request):
+                yield event
+        except Exception as error:  # noqa: BLE001 (Ray raises many kinds; `_known` names them all)
+            raise _known(error) from None
+
+    async def _call(self, method: Any, *args: GenerateRequest) -> Any:
+        try:
+            return await method.remote(*args)
+        except Exception as error:  # noqa: BLE001 (Ray raises many kinds; `_known` names them all)
+            raise _known(error) from None
+
+
+def _known(error: Exception) -> Exception:
+    """The gateway's name for what Ray raises; a task's error keeps its kind and loses its text."""
+    if isinstance(error, BackPressureError):
+        return EngineBusy("too many requests wait")
+    if isinstance(error, DeploymentUnavailableError | RayActorError):
+        return EngineFailed("the engine's process ended")
+    cause = error.cause if isinstance(error, RayTaskError) else error
+    for kind in (EngineBusy, PromptTooLong):
+        if isinstance(cause, kind):
+            return kind("refused by the engine")
+    return EngineFailed(f"the engine failed: {type(cause).__name__}")
 
 
 @serve.deployment(
+    name="ingress",
     max_ongoing_requests=128,
     graceful_shutdown_timeout_s=5,
     ray_actor_options={"num_cpus": 0.5},
 )
 @serve.ingress()
 class Ingress:
-    """The gateway behind HTTP."""
+    """The gateway behind HTTP, and the delivery of its outbox."""
 
-    def __init__(self, args: Mapping[str, Any], path: str, engine: DeploymentHandle) -> None:
+    def __init__(self, args: Mapping[str, Any], engine: DeploymentHandle) -> None:
         redact.install()
         wanted = Args.model_validate(dict(args))
         home = wanted.find_home()
-        keys = Keys(home, wanted.mode)
-        self.config = wanted
-        self.outbox = Outbox(home.outbox / f"gateway-{os.getpid()}.db")
+        keys = Keys(home, wanted.serve.mode)
         self.access = Access(home, keys)
-        info = describe(Path(path))
-        self.engine = RemoteEngine(engine, info, wanted.serve.timeout_s)
-        self.gateway = Gateway(self.engine, info, wanted.serve, keys, self.outbox)
-        self.folder = home.outbox
+        self.outbox = Outbox(home.outbox / f"{ULID()}.db")
+        self.gateway = Gateway(RemoteEngine(engine), self.outbox, partial(seal_entry, keys), wanted.serve)
+        self.deliver = by_handle if wanted.progress_url is None else _by_http(wanted.progress_url, keys)
+        self.dispatcher = Dispatcher(self.outbox, self.deliver, wanted.progress.drain_every_s)
 
     def __serve_build_asgi_app__(self) -> FastAPI:
-        return api.application(self.gateway, self.access, self.health, self._lifespan)
+        return api.application(self.gateway, self.access, more_health=self.health, lifespan=self._lifespan)
 
     @asynccontextmanager
     async def _lifespan(self, _: FastAPI) -> AsyncIterator[None]:
-        await asyncio.to_thread(dispatch.adopt, self.folder, self.outbox)
-        task = asyncio.create_task(dispatch.drain(self.outbox, deliver, self.config.progress.drain_every_s))
+        self.dispatcher.start()
         try:
             yield
         finally:
-            task.cancel()
-            with suppress(Exception):  # what is left stays on disk and the next gateway adopts it
-                await asyncio.wait_for(dispatch.deliver_once(self.outbox, deliver), 3)
+            await self.dispatcher.stop()  # what is left stays on disk, and the next gateway adopts it
 
     async def health(self) -> dict[str, str]:
-        """State of each component."""
-        return {
-            "gateway": "ok",
-            "engine": await _state(self.engine.health()),
-            "progress": await _state(deliver([])),
-            "outbox": "ok" if self.outbox.oldest_s() < 60 else "late",
-        }
+        """Whether the journal answers."""
+        try:
+            await self.deliver([])
+        except Exception as error:  # noqa: BLE001 (whatever it is, the journal does not answer)
+            return {"progress": type(error).__name__}
+        return {"progress": "ok"}
 
 
-async def deliver(parcels: Sequence[tuple[str, bytes]]) -> Sequence[str]:
+async def by_handle(parcels: Sequence[Parcel]) -> set[str]:
     """Hand parcels to the journal's application; the ids that it has dealt with."""
-    answer = await asyncio.wait_for(serve.get_app_handle(PROGRESS).deliver.remote(list(parcels)), 20)
-    return [*answer["stored"], *answer["refused"]]
+    handle = serve.get_app_handle(PROGRESS)
+    answer = await asyncio.wait_for(handle.deliver.remote([(p.id, p.sealed) for p in parcels]), DELIVERY_S)
+    return {*answer["stored"], *answer["refused"]}
 
 
-async def _state(check: Any) -> str:
-    try:
-        await check
-        return "ok"
-    except Exception as error:  # noqa: BLE001 (each means that the component does not answer)
-        return type(error).__name__
+def _by_http(url: str, keys: Keys) -> Deliver:
+    return over_http(httpx.AsyncClient(timeout=DELIVERY_S), url, operator_token(keys))
 
 
 # --- the process behind `pe-ray serve up` ----------------------------------------------------------------------------

@@ -12,9 +12,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Literal
 
 from ulid import ULID
@@ -28,7 +29,7 @@ from pe_ray.safety.resources import resources
 from pe_ray.security.body_guard import where
 from pe_ray.serve import cache as caching
 from pe_ray.serve.cache import CachedReply, ResponseCache
-from pe_ray.serve.engine.base import Completion, Engine, EngineFailed, EngineInfo, GenerateRequest
+from pe_ray.serve.engine.base import Completion, Engine, EngineFailed, EngineInfo, GenerateRequest, TokenEvent
 from pe_ray.serve.schemas import InferenceReply, InferenceRequest, ResourceOut, Safety
 from pe_ray.serve.sessions import Sessions
 from pe_ray.serve.windows import Windows
@@ -95,6 +96,8 @@ class Piece:
     """A judged piece of a streamed reply; the last one carries the whole answer."""
 
     text: str = field(repr=False)
+    response_id: str
+    model: str
     reply: InferenceReply | None = None
 
 
@@ -121,29 +124,32 @@ class Gateway:
         Raises InputTooLong, EngineBusy, EngineFailed, EngineTimeout, PromptTooLong or JournalUnavailable.
         """
         case = await self._open(request)
-        words = self._safe_words(case) if case.safe else await self._spoken(case)
+        words = self._ready(case) or await self._spoken(case)
         return await self._close(case, words)
 
-    async def stream(self, request: InferenceRequest) -> AsyncIterator[Piece]:
+    async def stream(self, request: InferenceRequest) -> AsyncGenerator[Piece, None]:
         """The same answer in judged pieces. Errors are raised before the first piece or end the stream.
 
         Where more is decided than by the words themselves (danger, the cache), the reply comes in one piece.
         """
         case = await self._open(request)
-        if case.safe or case.found.level >= 2 or self._cached(case):
-            words = self._safe_words(case) if case.safe else await self._spoken(case)
+        piece = partial(Piece, response_id=case.response_id, model=case.info.model)
+        words = self._ready(case)
+        if words is None and case.found.level >= 2:
+            words = await self._spoken(case)
+        if words is not None:
             reply = await self._close(case, words)
-            yield Piece(reply.response)
-            yield Piece("", reply)
+            yield piece(reply.response)
+            yield piece("", reply=reply)
             return
         windows = Windows(lambda text: self._judge(case, text))
         async for text in self._streamed(case, windows):
-            yield Piece(text)
+            yield piece(text)
         rest, words = await self._end_of_stream(case, windows)
         reply = await self._close(case, words)
         if rest:
-            yield Piece(rest)
-        yield Piece("", reply)
+            yield piece(rest)
+        yield piece("", reply=reply)
 
     async def health(self) -> dict[str, str]:
         """The state of each component: ok, or what is wrong."""
@@ -198,6 +204,10 @@ class Gateway:
                 return EngineInfo("none", "none", demo_base=True)
         return self._info
 
+    def _ready(self, case: Case) -> Words | None:
+        """What can be said without the engine: the safe reply, or one from the cache."""
+        return self._safe_words(case) if case.safe else self._cached(case)
+
     def _safe_words(self, case: Case) -> Words:
         if "triage.failed@1" in case.found.rules:
             return Words(replies.failure_reply(case.locale), "safe_reply", case.found.rules)
@@ -206,8 +216,8 @@ class Gateway:
     # --- the model's words --------------------------------------------------------------------------------------
 
     async def _spoken(self, case: Case) -> Words:
-        """The model's words, from the cache or the engine, and at level 2 what must stand around them."""
-        words = self._cached(case) or self._keep(case, await self._generated(case))
+        """The model's words, and at level 2 what must stand around them."""
+        words = self._keep(case, await self._generated(case))
         if words.action == "blocked" or case.found.level < 2:
             return words
         return replace(words, text=replies.around(words.text, case.found, case.locale))
@@ -221,7 +231,7 @@ class Gateway:
             self.cache.drop(key)
             hit = None
         metrics.CACHE.labels("miss" if hit is None else "hit").inc()
-        return hit and self._words(case, hit.text, hit.tokens, cache_hit=True)
+        return None if hit is None else self._words(case, hit.text, hit.tokens, cache_hit=True)
 
     def _keep(self, case: Case, words: Words) -> Words:
         """Put a reply into the cache if it may be given to the next who asks the same."""
@@ -261,16 +271,33 @@ class Gateway:
                     raise
         raise AssertionError("unreachable")
 
-    async def _streamed(self, case: Case, windows: Windows) -> AsyncIterator[str]:
-        events = self.engine.generate(self._prompt(case))
-        async with asyncio.timeout(self.config.timeout_s) as limit:
-            async for event in events:
-                limit.reschedule(asyncio.get_running_loop().time() + self.config.timeout_s)
-                windows.add(event)
-                if windows.blocked:
-                    return
-                if text := windows.release():
-                    yield text
+    async def _streamed(self, case: Case, windows: Windows) -> AsyncGenerator[str, None]:
+        """Pieces as they pass the filter; an engine that fails before the first token is asked once more."""
+        for attempt in (1, 2):
+            try:
+                async for event in self._events(self._prompt(case)):
+                    windows.add(event)
+                    text = windows.release()
+                    if windows.blocked:
+                        return
+                    if text:
+                        yield text
+                return
+            except EngineFailed:
+                if attempt == 2 or windows.tokens:
+                    raise
+
+    async def _events(self, prompt: GenerateRequest) -> AsyncGenerator[TokenEvent, None]:
+        events = self.engine.generate(prompt)
+        try:
+            while True:
+                yield await asyncio.wait_for(anext(events), self.config.timeout_s)
+        except StopAsyncIteration:
+            return
+        except TimeoutError:
+            raise EngineTimeout(f"no token within {self.config.timeout_s:g} s") from None
+        finally:
+            await events.aclose()
 
     async def _end_of_stream(self, case: Case, windows: Windows) -> tuple[str, Words]:
         """What is still to be said once the engine has ended, or the filter has."""
@@ -363,7 +390,7 @@ class Gateway:
             entry = self._entry(case, words, "crisis" if crisis else "message")
             lane = URGENT if crisis else ORDINARY
             await asyncio.to_thread(self.outbox.put, entry.id, self._seal(entry), lane)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 (a full disk, a lost lock: nothing was kept)
             LOG.error("outbox refused an entry: %s at %s", type(error).__name__, where(error))
             if crisis:
                 return False

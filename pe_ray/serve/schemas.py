@@ -1,7 +1,7 @@
 """The HTTP contract of serving: what requests may say, and what replies hold.
 
-Unknown fields are refused. A field that may hold a person's words is left out of every `repr`, so that neither an
-exception nor Ray's own messages can print it.
+Unknown fields are refused. No `repr` shows a field, so that neither an exception nor Ray's own messages can print a
+person's words.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, S
 from pydantic_core import PydanticCustomError
 
 from pe_ray.record import Message
-from pe_ray.security.text import CLIENT_ID, CleanText
+from pe_ray.security.text import CLIENT_ID, clean
 
 MAX_CHARS = 100_000
 """Of any one text; the gateway's own limit (`serve.max_input_chars`) is smaller."""
@@ -25,17 +25,28 @@ def _not_blank(text: str) -> str:
     return text
 
 
-Words = Annotated[CleanText, AfterValidator(_not_blank), Field(max_length=MAX_CHARS, repr=False)]
-Id = Annotated[str, Field(pattern=CLIENT_ID, repr=False)]
+Words = Annotated[str, Field(max_length=MAX_CHARS), AfterValidator(clean), AfterValidator(_not_blank)]
+Id = Annotated[str, Field(pattern=CLIENT_ID)]
 NewTokens = Annotated[StrictInt, Field(gt=0, le=8192)]
 Temperature = Annotated[float, Field(ge=0, le=2, strict=True, allow_inf_nan=False)]
 Locale = Annotated[str, Field(pattern=r"^([A-Za-z]{2,3}[-_])?[A-Z]{2}$")]
 
 
-class Body(BaseModel):
+class Quiet(BaseModel):
+    """A model that prints its name alone: its fields hold a person's words."""
+
+    model_config = ConfigDict(frozen=True)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(...)"
+
+    __str__ = __repr__
+
+
+class Body(Quiet):
     """A part of a request: strict about its keys."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid")
 
 
 class Turn(Body):
@@ -51,8 +62,8 @@ class InferenceRequest(Body):
     user_input: Words
     client_id: Id | None = None
     session_id: Id | None = None
-    conversation_history: Annotated[tuple[Turn, ...], Field(max_length=MAX_TURNS, repr=False)] = ()
-    system_prompt: Annotated[Words | None, Field(repr=False)] = None
+    conversation_history: Annotated[tuple[Turn, ...], Field(max_length=MAX_TURNS)] = ()
+    system_prompt: Words | None = None
     max_new_tokens: NewTokens | None = None
     temperature: Temperature | None = None
     use_cache: StrictBool = True
@@ -90,12 +101,10 @@ class Safety(BaseModel):
     resources: tuple[ResourceOut, ...] = ()
 
 
-class InferenceReply(BaseModel):
+class InferenceReply(Quiet):
     """The answer to an inference; `latency` is in seconds."""
 
-    model_config = ConfigDict(frozen=True)
-
-    response: Annotated[str, Field(repr=False)]
+    response: str
     response_id: str
     latency: float
     cache_hit: bool
@@ -115,7 +124,7 @@ class ChatMessage(Body):
     """A chat message; its content is text, or a list of text parts."""
 
     role: Literal["system", "developer", "user", "assistant"]
-    content: Annotated[Words | tuple[TextPart, ...], Field(repr=False)]
+    content: Words | tuple[TextPart, ...]
     name: str | None = None
 
     @property
@@ -136,14 +145,14 @@ class ChatRequest(Body):
     `user` is the client's id. The last message must be the user's.
     """
 
-    messages: Annotated[tuple[ChatMessage, ...], Field(min_length=1, max_length=MAX_TURNS, repr=False)]
+    messages: Annotated[tuple[ChatMessage, ...], Field(min_length=1, max_length=MAX_TURNS)]
     model: str | None = None
     stream: StrictBool = False
     stream_options: StreamOptions | None = None
     max_tokens: NewTokens | None = None
     max_completion_tokens: NewTokens | None = None
     temperature: Temperature | None = None
-    top_p: Literal[1, 1.0] | None = None
+    top_p: Annotated[float, Field(ge=1, le=1)] | None = None
     n: Literal[1] | None = None
     user: Id | None = None
 

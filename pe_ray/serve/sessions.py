@@ -1,4 +1,4 @@
-"""What is remembered of a session's danger, where the client does not send the conversation along.
+"""What is remembered of a session's danger, whether or not the client sends the conversation along.
 
 Levels and counts only, no words; in memory, for 24 hours, the least recently used out first.
 """
@@ -23,7 +23,7 @@ class Sessions:
         self._kept: OrderedDict[tuple[str, str], tuple[float, Sticky]] = OrderedDict()
 
     def recall(self, request: InferenceRequest) -> Sticky | None:
-        """The state before this message; None where none is known or the conversation is sent along."""
+        """The state before this message; None where none is known. A conversation that is sent along adds to it."""
         if request.session_id is None:
             return None
         kept = self._kept.get((request.client_id or "", request.session_id))

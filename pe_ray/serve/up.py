@@ -26,7 +26,7 @@ from pe_ray.serve.config_file import LOCAL, load_file
 from pe_ray.store.manifest import write_json
 from pe_ray.store.paths import Home
 
-START_S = 240.0
+START_S = 300.0
 STOP_S = 40.0
 SERVE_ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -76,15 +76,18 @@ def down(home: Home) -> str:
     if not found:
         return "nothing is being served from this home"
     process = psutil.Process(found["pid"])
-    family = [process, *process.children(recursive=True)]
+    family = {process, *process.children(recursive=True)}
     process.send_signal(signal.SIGTERM)
-    _, alive = psutil.wait_procs([process], timeout=STOP_S)
-    if alive:
-        process.kill()
-    _, left = psutil.wait_procs(family, timeout=5)
-    for one in left:  # Ray's own processes, should they outlive their parent
+    deadline = time.monotonic() + STOP_S
+    while process.is_running() and process.status() != psutil.STATUS_ZOMBIE and time.monotonic() < deadline:
+        with suppress(psutil.Error):  # Ray starts a worker for each that ends, until it is told
+            family |= set(process.children(recursive=True))
+        with suppress(psutil.TimeoutExpired):
+            process.wait(0.2)
+    for one in family:  # Ray's own processes, should they outlive their parent
         with suppress(psutil.Error):
             one.kill()
+    psutil.wait_procs(list(family), timeout=5)
     return f"ended {found['url']} (pid {found['pid']})"
 
 
@@ -117,11 +120,11 @@ def _settings(config: Config, home: Home, file: Path) -> dict[str, Any]:
     path = home.resolve_model(serve.model, serve.form)
     _check_keys(home, serve.mode)
     port = _free_port(serve.host, serve.port)
-    common = {"mode": serve.mode, "home": str(home.root), "state": str(home.state)}
+    common = {"home": str(home.root), "state": str(home.state)}
     sections = config.model_dump(mode="json", include={"serve", "progress"})
     args = {
         "gateway": {**common, **sections, "serve": {**sections["serve"], "model": str(path)}},
-        "progress": {**common, "progress": sections["progress"]},
+        "progress": {**common, "mode": serve.mode, "progress": sections["progress"]},
     }
     settled = shape.with_args(port, serve.host, args).model_dump(mode="json")
     return {"file": settled, "environ": home.environ, "ready": str(home.state / "serve.ready")}
@@ -178,5 +181,5 @@ def _state(home: Home) -> dict[str, Any] | None:
         process = psutil.Process(found["pid"])
         mine = process.is_running() and process.status() != psutil.STATUS_ZOMBIE
         return found if mine and "pe_ray.serve.app" in process.cmdline() else None
-    except (OSError, ValueError, KeyError, psutil.Error):
+    except (OSError, ValueError, KeyError, TypeError, psutil.Error):
         return None

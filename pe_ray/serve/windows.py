@@ -50,8 +50,9 @@ class Windows:
     def _pass(self, end: int, final: bool = False) -> str:
         if self.blocked or (end <= len(self.released) and not final):
             return ""
-        self.rules = self._judge(self.text[:end]).rules
-        if self.blocked:
+        judged = self._judge(self.text[:end])
+        self.rules = judged.rules
+        if judged.blocked:
             return ""
         piece, self.released = self.text[len(self.released) : end], self.text[:end]
         return piece

@@ -8,20 +8,23 @@ manifest is on disk is not.
 from __future__ import annotations
 
 import os
+import pickle
 import threading
 import time
 from collections.abc import Iterator
 from concurrent import futures
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pe_ray.config import Config
 from pe_ray.errors import PeRayError
 from pe_ray.store.paths import Home
-from pe_ray.train import process, setup, steplog
-from pe_ray.train.run import OnStep, TrainResult, finish, recorded, train_rank
-from pe_ray.train.setup import Plan
+from pe_ray.train import steplog
+
+if TYPE_CHECKING:  # Train's controller imports this file too; it need not wait for transformers (some nine seconds)
+    from pe_ray.train.run import OnStep, TrainResult
+    from pe_ray.train.setup import Plan
 
 
 def train(
@@ -39,6 +42,9 @@ def train(
     Needs a connected Ray. A worker that dies is started again up to `train.failures` times, with all others, from the
     newest checkpoint. Raises PeRayError when Ray Train gives up; the same run id then goes on.
     """
+    from pe_ray.train import setup
+    from pe_ray.train.run import finish, recorded
+
     started = time.time()
     plan = setup.begin(config, examples_dir, base, home, run_id, profile_name)
     with recorded(plan, home), followed(plan.run_dir, on_step):
@@ -53,12 +59,15 @@ def _fit(plan: Plan, started: float) -> dict[str, Any]:
 
     gpu = bool(ray.cluster_resources().get("GPU"))
     train = plan.config.train
-    each = {"CPU": 0.5} | ({"GPU": 1} if gpu else {})
     trainer = TorchTrainer(
         _worker,
-        train_loop_config={"plan": plan, "driver": os.getpid(), "started": started},
+        train_loop_config={"plan": pickle.dumps(plan), "driver": os.getpid(), "started": started},
         torch_config=TorchConfig(backend="nccl" if gpu else "gloo"),
-        scaling_config=rt.ScalingConfig(num_workers=max(1, train.workers), use_gpu=gpu, resources_per_worker=each),
+        scaling_config=rt.ScalingConfig(
+            num_workers=max(1, train.workers),
+            use_gpu=gpu,
+            resources_per_worker={"CPU": 0.5} | ({"GPU": 1} if gpu else {}),
+        ),
         run_config=rt.RunConfig(
             name=plan.run_dir.name,
             storage_path=str(plan.run_dir / "ray"),
@@ -70,21 +79,23 @@ def _fit(plan: Plan, started: float) -> dict[str, Any]:
         result = futures.ThreadPoolExecutor(1, "pe_ray-train").submit(trainer.fit).result()
     except Exception as error:
         raise PeRayError(
-            f"run_id={plan.run_dir.name}: Ray Train gave up ({_reason(error)}); logs are under {plan.run_dir / 'ray'} "
-            "and Ray's session directory; the same run id goes on from the newest checkpoint"
+            f"run_id={plan.run_dir.name}: Ray Train gave up ({_reason(error)}); the workers' logs are in Ray's session "
+            "directory (logs/train); the same run id goes on from the newest checkpoint"
         ) from error
     return dict(result.return_value)
 
 
 def _worker(given: dict[str, Any]) -> dict[str, Any] | None:
     """One rank."""
-    import ray.train as rt
+    import ray.train.torch
     import torch
 
+    from pe_ray.train import process
     from pe_ray.train.collective import Distributed, gather
+    from pe_ray.train.run import train_rank
 
-    plan: Plan = given["plan"]
-    device = rt.torch.get_device()
+    plan: Plan = pickle.loads(given["plan"])
+    device = ray.train.torch.get_device()
     if device.type == "cuda":
         torch.cuda.set_device(device)
     collective = Distributed(device)

@@ -169,7 +169,7 @@ class _Loop:
         self.state = State(horizon_steps=self.settings.steps)
         self.saved_step, self.saved_at = -1, self.clock()
         if self.profile.recompute:
-            self.model.gradient_checkpointing_enable({"use_reentrant": False})
+            recompute(self.model)
 
     def resume(self) -> None:
         """Go on from the newest checkpoint; what the step log says has been used of the window counts too."""
@@ -366,6 +366,12 @@ class _Sums:
     tokens: int
     terms: dict[str, float]
     share: list[float]
+
+
+def recompute(model: nn.Module) -> None:
+    """Keep only the input of each layer, and run its forward pass again in the backward pass."""
+    enable = getattr(model, "activation_checkpointing_enable", None) or model.gradient_checkpointing_enable
+    enable({"use_reentrant": False})  # the other kind would cut the routers' logits off from their graph
 
 
 def optimizer_of(parameters: Mapping[str, nn.Parameter], settings: Settings) -> torch.optim.AdamW:

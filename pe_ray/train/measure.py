@@ -16,7 +16,7 @@ from torch import nn
 from pe_ray.config import Config
 from pe_ray.train import process, setup
 from pe_ray.train.data import Examples, read_examples
-from pe_ray.train.loop import optimizer_of
+from pe_ray.train.loop import optimizer_of, recompute
 from pe_ray.train.objective import Experts, total
 from pe_ray.train.packing import Shape, TrainBatches
 from pe_ray.train.profiles import Profile
@@ -59,7 +59,7 @@ def measure(
     with process.steady(config.train.threads, workers), Memory(device) as memory:
         model, tokenizer = setup.build_model(config, profile, Path(base), device)
         if profile.recompute:
-            model.gradient_checkpointing_enable({"use_reentrant": False})
+            recompute(model)
         examples = read_examples(examples_dir, "train", config.model.experts)
         trial = Trial(model.train(), config, profile, examples, tokenizer.pad_token_id, clock, memory)
         return trial.run(limit_gib(config, device))

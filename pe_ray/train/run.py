@@ -19,7 +19,6 @@ from typing import Any
 
 from pe_ray.config import Config
 from pe_ray.model.inject import trainable_share
-from pe_ray.store.ops import Runs
 from pe_ray.store.paths import Home
 from pe_ray.train import process, report, setup, steplog
 from pe_ray.train.collective import Alone, Collective
@@ -69,6 +68,8 @@ def train(
 @contextmanager
 def recorded(plan: Plan, home: Home) -> Iterator[None]:
     """While the block runs, it can be stopped gracefully; how it ended is noted in the table of runs."""
+    from pe_ray.store.ops import Runs
+
     runs, run_id = Runs(home), plan.parents["run"]
     try:
         with process.stoppable(plan.run_dir):
@@ -84,7 +85,8 @@ def train_rank(
 ) -> dict[str, Any] | None:
     """What one rank does, from loading the base to the last checkpoint; rank 0 returns the "train" stage.
 
-    `started` is the wall-clock time at which the run was asked for: what passes until the loop begins is start-up.
+    `started` is the wall-clock time at which the run was asked for: what passes until the loop begins is start-up (with
+    a restarted worker group, until the last loop begins).
     """
     config, run_dir, first = plan.config, plan.run_dir, collective.rank == 0
     with ExitStack() as stack:

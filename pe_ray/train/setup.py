@@ -15,7 +15,6 @@ from pe_ray.errors import RunConflict
 from pe_ray.model.base import fingerprint, load_base
 from pe_ray.model.inject import inject
 from pe_ray.store import manifest
-from pe_ray.store.ops import Runs
 from pe_ray.store.paths import Home
 from pe_ray.train.checkpoint import PLAN, Checkpoints, code_version
 from pe_ray.train.collective import Collective
@@ -50,6 +49,8 @@ def begin(
     Raises RunConflict if the id belongs to another configuration, corpus or base; ManifestError if the examples are
     not finished.
     """
+    from pe_ray.store.ops import Runs  # the driver's business: workers need no database
+
     base, run_dir = Path(base).absolute(), home.run(run_id)
     profile = resolve(profile_name or config.train.profile, config)
     corpus = manifest.read(examples_dir, "examples").parents.get("corpus", "")

@@ -16,9 +16,11 @@ def test_both_engines_make_the_same_corpus(tmp_path: Path, ray_cluster: None, mo
     from pe_ray.corpus import job  # here, because Ray reads its authentication mode when it is first imported
 
     five_sources(tmp_path / "data")
-    jsonl(tmp_path / "data/standard/broken.jsonl", ["{", "[]"])
-    monkeypatch.setattr(annotated, "PART_BYTES", 4000)  # several parts, several tasks
-    run = config(tmp_path / "data", min_processed=0.9)
+    jsonl(tmp_path / "broken/a.jsonl", ["{", "[]"])  # a part without a record
+    monkeypatch.setattr(annotated, "PART_BYTES", 8000)  # several parts, several tasks
+    specs = [s.model_dump() for s in config(tmp_path / "data").corpus.sources]
+    specs.append({"kind": "standard", "path": str(tmp_path / "broken")})
+    run = config(tmp_path / "data", min_processed=0.9, sources=specs)
     here = pipeline.build(run, Home.at(tmp_path / "here"))
     there = job.build(run, Home.at(tmp_path / "there"))
     assert len(annotated.plan_parts(run.corpus)) > 6

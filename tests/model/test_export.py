@@ -12,7 +12,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PretrainedConfig, 
 from pe_ray.errors import BaseModelError, UserError
 from pe_ray.model.base import load_base
 from pe_ray.model.export import Shards, near_ties, probe, to_moe
-from pe_ray.model.inject import expert_layers, inject
+from pe_ray.model.inject import expert_layers, inject, trainable
+from pe_ray.model.router import balance_loss, collect, domain_loss
 from tests.model import bases
 
 LLAMA3_ROPE = {
@@ -61,6 +62,30 @@ def test_a_zeroed_expert_is_found_by_the_probe(tmp_path) -> None:
     tensors["model.layers.1.block_sparse_moe.experts.2.w2.weight"].zero_()
     save_file(tensors, file, metadata={"format": "pt"})
     assert probe(model, tmp_path / "merged", bases.random_ids()).max_logit_diff > 1e-3
+
+
+def test_a_trained_model_exports_as_exactly(tmp_path) -> None:
+    """From the initial values, with dropout and the auxiliary terms, as a run would train it."""
+    model, tokenizer = load_base(bases.tiny_llama(tmp_path / "base"))
+    inject(model, bases.experts_config(dropout=0.1), seed=1).train()
+    optimizer = torch.optim.AdamW(trainable(model).values(), lr=3e-3)
+    losses, document = [], torch.arange(96) // 24
+    for step in range(20):
+        ids = bases.random_ids(4, 24, seed=step % 2)
+        loss = model(input_ids=ids, labels=ids, use_cache=False).loss
+        logits = collect(model).logits_LNE
+        losses.append(loss.item())
+        (loss + 0.01 * balance_loss(logits, 2) + 0.1 * domain_loss(logits, document, torch.arange(4))).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    assert losses[-1] < losses[0] - 0.2
+    info = to_moe(model, tokenizer, tmp_path / "merged")
+    found = probe(model, tmp_path / "merged", bases.random_ids(4, 32))
+    assert model.training  # the probe gives it back as it was
+    assert found.max_logit_diff <= 5e-6
+    assert found.greedy_equal
+    assert info.untouched == ()
+    assert info.rounding_loss < 1e-3
 
 
 def test_names_on_disk_are_per_expert(tmp_path) -> None:

@@ -36,7 +36,7 @@ class Clock:
 def home(home: Home, monkeypatch: pytest.MonkeyPatch) -> Home:
     """The home of every test, with databases of its own on the server where one is given."""
     if SERVER is not None:
-        admin = create_engine(f"{SERVER}/postgres", isolation_level="AUTOCOMMIT")
+        admin = create_engine(f"{SERVER}/postgres".replace("://", "+psycopg://"), isolation_level="AUTOCOMMIT")
         for name in ("ops", "journal", "keys"):
             database = f"{name}_{secrets.token_hex(6)}"
             with admin.connect() as connection:

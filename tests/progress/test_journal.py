@@ -6,7 +6,6 @@ import json
 import logging
 import sqlite3
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 from sqlalchemy import delete, select, text, update
@@ -18,6 +17,7 @@ from pe_ray.progress.tables import ENTRY, REFUSED
 from pe_ray.record import JournalEntry
 from pe_ray.security.access import OPERATOR
 from pe_ray.security.audit import AUDIT
+from pe_ray.security.envelope import DataKey, Place, seal
 from pe_ray.security.keys import Keys
 from pe_ray.security.transit import seal_entry
 from pe_ray.store.paths import Home
@@ -147,12 +147,12 @@ def test_the_audit_chain_names_the_row_that_was_touched(journal: Journal, home: 
 
 
 def test_deliveries_are_kept_once_and_what_cannot_be_used_is_set_aside(
-    journal: Journal, home: Home, entry: Make, tmp_path: Path
+    journal: Journal, home: Home, entry: Make
 ) -> None:
-    keys, stranger = Keys(home), Keys(Home.at(tmp_path / "other"))
+    keys = Keys(home)
     good = [(f"e{i}", seal_entry(keys, entry(f"e{i}"))) for i in range(3)]
     bad = [
-        ("x1", seal_entry(stranger, entry("x1"))),
+        ("x1", seal(DataKey(1, bytes(32)), b"{}", Place("outbox", "parcel", ""))),
         ("x2", b"nonsense"),
         ("x3", seal_entry(keys, entry("x3", kind="poem"))),
     ]

@@ -41,7 +41,7 @@ def server() -> Iterator[str]:
         run(*setup, "-E", "UTF8", "--locale=C")
         run(*control, "-l", str(log), "-o", options, "start")
         yield f"postgresql://pe_ray:{password}@127.0.0.1:{port}"
-        run(*control, "-m", "fast", "stop")
+        run(*control, "-m", "immediate", "stop")
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
@@ -21,24 +21,20 @@ WORKERS = {"workers": 2, "checkpoint_every_steps": 3, "steps": 40, "eval_every_s
 
 
 @pytest.mark.ray
-def test_two_workers_train_like_one_process_and_survive_a_killed_worker(world, ray_cluster) -> None:
+def test_two_workers_write_the_same_files_and_see_the_same_samples_as_one_process(world, ray_cluster) -> None:
     from pe_ray.train import job, run
 
     home, _, base, examples = world
     alone = run.train(make_config(**WORKERS | {"workers": 0}), examples, base, home, "alone")
     run_dir = home.run("two")
     seen: list[dict] = []
-    killer = threading.Thread(target=_kill_a_worker, args=(run_dir, 10), daemon=True)
-    killer.start()
     result = job.train(make_config(**WORKERS), examples, base, home, "two", on_step=seen.append)
-    killer.join(1)
-    assert not killer.is_alive(), "no worker was killed"
     stage = result.stage
     assert stage["stop_reason"] == "steps" and stage["steps"] == 40 and stage["startup_s"] > 0
     assert not (run_dir / "pids.json").exists() and (run_dir / "report.html").exists()
     raw = [json.loads(line)["step"] for line in (run_dir / "steps.jsonl").read_text().splitlines()]
-    assert len(raw) >= 40 and set(raw) == set(range(1, 41)) and [s["step"] for s in seen] == raw
-    # the data of a step are the same; dropout differs by rank, and so the losses only nearly agree
+    assert raw == list(range(1, 41)) and [s["step"] for s in seen] == raw
+    # dropout differs by rank, and so the losses only nearly agree
     ours, theirs = ([s["tokens"] for s in steplog.read(home.run(i) / "steps.jsonl")] for i in ("two", "alone"))
     assert ours == theirs
     assert stage["eval_loss_start"] == pytest.approx(alone.stage["eval_loss_start"], rel=1e-5)
@@ -61,7 +57,7 @@ def test_a_killed_worker_and_a_killed_driver_cost_no_bit(world) -> None:
     assert [[s[k] for k in exact] for s in whole] == [[s[k] for k in exact] for s in broken]
     assert len(whole) == 400
     raw = [json.loads(line)["step"] for line in (run_dir / "steps.jsonl").read_text().splitlines()]
-    assert sum(b <= a for a, b in zip(raw, raw[1:], strict=False)) >= 1
+    assert sum(b <= a for a, b in itertools.pairwise(raw)) >= 1
 
 
 LONG = WORKERS | {"steps": 400, "checkpoint_every_steps": 5, "eval_every_steps": 1000}

@@ -11,7 +11,7 @@ Everything runs in one thread.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -25,7 +25,8 @@ from pe_ray.corpus.neardup.signatures import band_keys, sign
 from pe_ray.corpus.neardup.verify import Verifier, shingle_sets
 
 LEADS = 16
-"""Members of a cluster judged against the rest together once its best has been; chains of thousands need the batches."""
+"""Members of a cluster that are judged against the rest together, once its best has been: chains of thousands of
+documents would take as many rounds as they have survivors."""
 
 CLUSTER_SCHEMA = pa.schema(
     [("row", pa.int64()), ("root", pa.int64()), ("jaccard", pa.float64()), ("survivor", pa.int64())]
@@ -38,8 +39,8 @@ class Clusters:
     """Which of N documents belong together.
 
     `root` (N,) int64 names a document's cluster by its smallest row; a document without company is its own. It suits
-    as the key that keeps near-duplicates on one side of a split. The verifier holds shingles and signatures, about
-    1.7 KB for a document of 140 words.
+    as the key that keeps near-duplicates on one side of a split. The verifier holds shingles and signatures of the
+    documents that met another one in a bucket, about 1.4 KB for 140 words.
     """
 
     root: NDArray[np.int64]
@@ -111,15 +112,19 @@ def survivors(
 ) -> Survivors:
     """Choose who stays: the highest quality, then licence rank, then source priority, then the smallest id.
 
-    All are given for the N documents, in their order. A document is removed only if its own exact Jaccard with its
-    survivor reaches the threshold, so no removal is false whatever the cluster chains: the best of a cluster stays and
-    removes those that resemble it; the best of the others stays and removes among the others; and so on.
+    All are given for the N documents, in their order; a key that is absent decides nothing.
+
+    A document is removed only if its own exact Jaccard with its survivor reaches the threshold, so that no removal is
+    false however a cluster chains: the best of the cluster stays and removes those that resemble it, the best of the
+    others stays and removes among the others, and so on. A chain thus leaves several survivors, no two of them alike;
+    it costs survivors x members estimates.
 
     The same documents with the same keys give the same survivors in any order, if no id occurs twice. Raises
     ValueError if a key has another length than N or holds what is not a number.
     """
     root, rows = clusters.root, np.arange(len(clusters.root))
-    found = _ranked(root, _keys(len(root), ids, quality, licence_rank, source_priority))
+    keys = {"quality": quality, "licence_rank": licence_rank, "source_priority": source_priority}
+    found = _ranked(root, *_checked(len(root), ids, keys))
     survivor, jaccard, company, leads = rows.copy(), np.ones(len(root)), np.sort(found.rank), 1
     while found.rank.size:
         by, measured = _remove(found, clusters.verifier, leads)
@@ -218,26 +223,26 @@ def _verifier(read: _Reading, rows: NDArray[np.int64], repeats: NDArray[np.int64
     return Verifier(place, shingle_sets(read.parts, rows), read.signatures[rows], threshold)
 
 
-def _keys(
-    num: int, ids: Sequence[str] | pa.Array | pa.ChunkedArray, *numbers: ArrayLike | None
-) -> tuple[pa.Array, list[NDArray[np.float64]]]:
+def _checked(
+    num: int, ids: Sequence[str] | pa.Array | pa.ChunkedArray, keys: Mapping[str, ArrayLike | None]
+) -> tuple[pa.Array | pa.ChunkedArray, list[NDArray[np.float64]]]:
     column = ids if isinstance(ids, pa.Array | pa.ChunkedArray) else pa.array(ids, pa.string())
-    given = [np.asarray(n, np.float64) for n in numbers if n is not None]
-    for name, length in [("ids", len(column)), *(("a policy key", len(n)) for n in given)]:
-        if length != num:
-            raise ValueError(f"{name} has {length} values for {num} documents")
-    if any(np.isnan(n).any() for n in given):
-        raise ValueError("a policy key holds what is not a number")
-    return column, given
+    given = {name: np.asarray(key, np.float64) for name, key in keys.items() if key is not None}
+    for name, key in {"ids": column, **given}.items():
+        if len(key) != num:
+            raise ValueError(f"{name} has {len(key)} values for {num} documents")
+    for name, key in given.items():
+        if np.isnan(key).any():
+            raise ValueError(f"{name} holds what is not a number, first at row {int(np.isnan(key).argmax())}")
+    return column, list(given.values())
 
 
-def _ranked(root: NDArray[np.int64], keys: tuple[pa.Array, list[NDArray[np.float64]]]) -> Buckets:
-    """The clusters as buckets, best member first."""
+def _ranked(root: NDArray[np.int64], ids: pa.Array | pa.ChunkedArray, keys: Sequence[NDArray[np.float64]]) -> Buckets:
+    """The clusters as buckets, best member first; `keys` with the weightiest first, more is better."""
     rows = np.flatnonzero(np.bincount(root, minlength=len(root))[root] > 1)
-    ids, numbers = keys
     names = np.array(ids.take(pa.array(rows)).to_pylist(), object)
     rows = rows[np.argsort(names, kind="stable")]
-    for number in reversed(numbers):
-        rows = rows[np.argsort(-number[rows], kind="stable")]
+    for key in reversed(keys):
+        rows = rows[np.argsort(-key[rows], kind="stable")]
     rows = rows[np.argsort(root[rows], kind="stable")]
     return grouped(rows, root[rows])

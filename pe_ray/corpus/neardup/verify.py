@@ -57,10 +57,13 @@ class Verifier:
     def estimate(self, left: NDArray[np.int64], right: NDArray[np.int64]) -> NDArray[np.float64]:
         """Jaccard of each pair from its share of equal signature bytes, less the share that is equal by chance."""
         left, right = self.place[left], self.place[right]
+        num_perm = self.signatures.shape[1]
+        narrow = np.min_scalar_type(num_perm)  # summing in bytes takes a third of what counting bools takes
         found = np.empty(len(left))
         for part in _parts(len(left)):
-            found[part] = np.count_nonzero(self.signatures[left[part]] == self.signatures[right[part]], axis=1)
-        return (found / self.signatures.shape[1] - 1 / 256) / (1 - 1 / 256)
+            equal = self.signatures.take(left[part], axis=0) == self.signatures.take(right[part], axis=0)
+            found[part] = np.add.reduce(equal.view(np.uint8), axis=1, dtype=narrow)
+        return (found / num_perm - 1 / 256) / (1 - 1 / 256)
 
     def jaccard(self, left: NDArray[np.int64], right: NDArray[np.int64]) -> NDArray[np.float64]:
         """Exact Jaccard of the shingle sets of each pair."""

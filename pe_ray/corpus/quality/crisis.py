@@ -1,9 +1,10 @@
 """Which records must a clinician see before a model may learn from them? The corpus side of `safety.triage`.
 
 Every message of the user is triaged as it would be when serving: with what they said before and what they were asked.
-The finding is written down as it is; `held_for` takes the decision later. Suicidality, homicidal ideation and child
-abuse are always held, however the rules graded them, and so are the edge-case categories that are about them: a topic
-or label says nothing against a text, and a harmless text says nothing against its category.
+Where the helper asks outright about suicide, the record is about it, however veiled the user's words were. The finding
+is written down as it is; `held_for` takes the decision later. Suicidality, homicidal ideation and child abuse are
+always held, however the rules graded them, and so are the edge-case categories that are about them: a topic or label
+says nothing against a text, and a harmless text says nothing against its category.
 """
 
 from __future__ import annotations
@@ -13,9 +14,11 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from pe_ray.record import VERDICT_TYPE, Record, Verdict, from_table
-from pe_ray.safety.triage import assess
+from pe_ray.safety.normalise import normalise
+from pe_ray.safety.triage import ASKED, assess
 
 NAME = "crisis"
+ASKED_RULE = "corpus.asked@1"
 DEFAULT_REVIEW_LEVEL = 2
 MAX_LEVEL = 4
 
@@ -43,13 +46,17 @@ class Finding:
 
 
 def read(record: Record) -> Finding:
-    """Triage the user's messages in order."""
-    level, classes, rules = 0, {}, {}
+    """Triage the user's messages in order, and hear what they are asked."""
+    level = 0
+    classes: dict[str, None] = {}
+    rules: dict[str, None] = {}
     history: list[str] = []
     asked = ""
     for message in record.messages:
         if message.role == "assistant":
             asked = message.text
+            if ASKED.search(normalise(asked).text):
+                classes["suicide_self_harm"] = rules[ASKED_RULE] = None
         if message.role != "user":
             continue
         found = assess(message.text, history=history, asked=asked)
@@ -63,9 +70,8 @@ def read(record: Record) -> Finding:
 def check(record: Record, review_level: int = DEFAULT_REVIEW_LEVEL) -> Verdict:
     """1 is calm, 0 is danger now. Not passed: the record waits for clinical review."""
     finding = read(record)
-    return _verdict(
-        finding, not held_for(finding.level, finding.classes, record.metadata.get("category"), review_level)
-    )
+    held = held_for(finding.level, finding.classes, record.metadata.get("category"), review_level)
+    return _verdict(finding, not held)
 
 
 def apply(table: pa.Table) -> pa.Table:

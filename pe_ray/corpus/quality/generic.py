@@ -47,7 +47,7 @@ def check(record: Record, minimum: float = DEFAULT_MIN) -> Verdict:
     all_words = len(words.words(answer))
     rest = STOCK.sub(" ", answer)
     stock = 1 - len(words.words(rest)) / max(1, all_words)
-    own = {s for s, value in words.content(rest).items() if value >= 1}
+    own = {root for root, value in words.content(rest).items() if value >= 1}
     shared = own & words.content(record.text_of("user")).keys()
     weight = len(own) + len(shared)
     score = round(weight / (weight + 2) * (1 - stock), 4)

@@ -13,7 +13,7 @@ from collections import Counter
 from functools import cache, lru_cache
 from importlib import resources
 
-WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*|\d+")
+WORD = re.compile(r"[^\W\d_]+|\d+")
 
 FUNCTION_WORDS = frozenset(
     """
@@ -62,7 +62,7 @@ _ENDINGS = (
 
 def words(text: str) -> list[str]:
     """The words of a text in lower case, apostrophes out."""
-    return [w.casefold().replace("'", "").replace("’", "") for w in WORD.findall(text)]
+    return WORD.findall(text.casefold().replace("'", "").replace("’", ""))
 
 
 @lru_cache(maxsize=1 << 16)

@@ -1,12 +1,12 @@
 """What an engine is: it turns a conversation into tokens and says what it is.
 
-    async for event in engine.generate(request):
-        print(event.text)
+async for event in engine.generate(request):
+    print(event.text)
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -81,7 +81,7 @@ class Engine(Protocol):
         """Whether it can answer."""
         ...
 
-    def generate(self, request: GenerateRequest) -> AsyncIterator[TokenEvent]:
+    def generate(self, request: GenerateRequest) -> AsyncGenerator[TokenEvent, None]:
         """The reply as it comes. Raises EngineBusy, EngineFailed or PromptTooLong."""
         ...
 

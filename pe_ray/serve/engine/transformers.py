@@ -17,7 +17,7 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -105,7 +105,7 @@ class TransformersEngine:
         """The whole reply."""
         return await gather(self.generate(request))
 
-    async def generate(self, request: GenerateRequest) -> AsyncIterator[TokenEvent]:
+    async def generate(self, request: GenerateRequest) -> AsyncGenerator[TokenEvent, None]:
         """The reply, token by token; a caller who leaves stops it."""
         if self._waiting.qsize() >= self._max_waiting:
             raise EngineBusy(f"{self._max_waiting} requests wait already")
@@ -169,7 +169,8 @@ class TransformersEngine:
 
     def _next_batch(self) -> list[_Sequence] | None:
         """Who is decoded together: the first in line and what comes within the gathering time; None at the end."""
-        batch, deadline = [], None
+        batch: list[_Sequence] = []
+        deadline: float | None = None
         while len(batch) < self._max_batch:
             try:
                 timeout = None if deadline is None else max(0.0, deadline - time.monotonic())
@@ -193,7 +194,11 @@ class TransformersEngine:
         past = None
         while batch:
             out = self._model(
-                input_ids=input_BT, attention_mask=mask_BT, position_ids=position_BT, past_key_values=past, use_cache=True
+                input_ids=input_BT,
+                attention_mask=mask_BT,
+                position_ids=position_BT,
+                past_key_values=past,
+                use_cache=True,
             )
             past = out.past_key_values
             ids_B = [_pick(logits, s) for logits, s in zip(out.logits[:, -1], batch, strict=True)]
@@ -261,8 +266,11 @@ def _load(directory: Path, device: str) -> tuple[Any, Any, EngineInfo]:
         model, tokenizer = load(directory, device=device)
     else:
         from transformers import AutoModelForCausalLM, AutoTokenizer
+        from transformers.utils import logging as transformers_logging
 
-        model = AutoModelForCausalLM.from_pretrained(directory, dtype="auto", local_files_only=True).to(device).eval()
+        transformers_logging.disable_progress_bar()
+        found: Any = AutoModelForCausalLM.from_pretrained(directory, dtype="auto", local_files_only=True)
+        model = found.to(device).eval()
         tokenizer = AutoTokenizer.from_pretrained(directory, local_files_only=True)
     return model, tokenizer, EngineInfo(_name(directory, facts), "adapter" if is_adapter else "merged", _demo(facts))
 

@@ -51,6 +51,12 @@ def test_what_was_asked_is_heard_with_the_answer() -> None:
     assert not crisis.check(record("x", "y").with_messages(asked)).passed
 
 
+def test_a_record_in_which_suicide_is_asked_about_waits_for_review() -> None:
+    verdict = crisis.check(record("The house is so quiet now.", "I will ask plainly: are you thinking of suicide?"))
+    assert not verdict.passed
+    assert crisis.ASKED_RULE in verdict.reason
+
+
 @pytest.mark.parametrize(
     ("level", "classes", "category", "review_level", "reasons"),
     [
