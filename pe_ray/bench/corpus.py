@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pe_ray.bench.texts import Planted
 
 NUM_PERM, BANDS, NGRAM, THRESHOLD = 128, 16, 3, 0.7
+PURPOSE = "Near-duplicate removal against rensa and datasketch."
 PEERS = ("rensa", "datasketch")
 
 GATES: dict[str, tuple[Better, float]] = {
@@ -73,7 +74,8 @@ def run(args: argparse.Namespace) -> list[Result]:
 
 
 def _measure(engines: dict[str, Callable[[], Outcome]], rounds: int) -> tuple[dict[str, float], dict[str, Outcome]]:
-    cost, outcomes = {name: float("inf") for name in engines}, {}
+    cost = {name: float("inf") for name in engines}
+    outcomes: dict[str, Outcome] = {}
     for turn in range(rounds):
         for name, engine in engines.items():
             outcomes.pop(name, None)

@@ -8,9 +8,10 @@ passes, norms and softmax are left out.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pe_ray.config import ModelConfig
+if TYPE_CHECKING:  # pydantic is not everywhere that this runs (a bare GPU machine)
+    from pe_ray.config import ModelConfig
 
 
 @dataclass(frozen=True)

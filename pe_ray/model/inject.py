@@ -12,17 +12,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from pe_ray.config import ModelConfig
 from pe_ray.model.base import check_config
 from pe_ray.model.experts import LoRAExperts
 from pe_ray.model.lora import LoRALinear
 from pe_ray.model.router import Router, Tape
+
+if TYPE_CHECKING:  # pydantic is not everywhere that this runs (a bare GPU machine)
+    from pe_ray.config import ModelConfig
 
 OURS = (LoRALinear, LoRAExperts, Router)
 

@@ -26,7 +26,7 @@ from fastapi import FastAPI
 from pydantic import Field
 from ray import serve
 from ray.exceptions import RayActorError, RayTaskError
-from ray.serve import Application
+from ray.serve import Application, RunTarget
 from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
 from ray.serve.handle import DeploymentHandle
 from ulid import ULID
@@ -37,7 +37,7 @@ from pe_ray.security.access import Access
 from pe_ray.security.keys import Keys
 from pe_ray.security.transit import operator_token, seal_entry
 from pe_ray.serve import api
-from pe_ray.serve.config_file import ServeFile
+from pe_ray.serve.config_file import ApplicationPart, ServeFile
 from pe_ray.serve.dispatch import Deliver, Dispatcher, over_http
 from pe_ray.serve.engine.base import (
     Completion,
@@ -250,16 +250,21 @@ def main(settings: Path) -> None:
 
 
 def deploy(file: ServeFile) -> None:
-    """Start Serve and run every application of a file, the journal before the gateway that reports on it."""
+    """Start Serve and run every application of a file at once; returns when all of them are healthy."""
+    quiet = file.logging_config.model_dump()
     serve.start(
         proxy_location=file.proxy_location,
         http_options=file.http_options.model_dump(exclude_none=True),
-        logging_config=file.logging_config.model_dump(),
+        logging_config=quiet,
     )
-    for app in sorted(file.applications, key=lambda a: -len(a.route_prefix)):
-        module, _, name = app.import_path.partition(":")
-        built = getattr(importlib.import_module(module), name)(app.args)
-        serve.run(built, name=app.name, route_prefix=app.route_prefix, logging_config=file.logging_config.model_dump())
+    serve.run_many([RunTarget(_built(a), a.name, a.route_prefix, logging_config=quiet) for a in file.applications])
+
+
+def _built(part: ApplicationPart) -> Application:
+    """What an application's builder gives for its arguments."""
+    module, _, name = part.import_path.partition(":")
+    built: Application = getattr(importlib.import_module(module), name)(part.args)
+    return built
 
 
 def _start_ray(environ: Mapping[str, str]) -> None:

@@ -39,17 +39,6 @@ class LoggingConfig(Part):
     """Paths hold client ids, so there is no access log."""
 
 
-class DeploymentPart(Part):
-    """Numbers of one deployment, over those in the code."""
-
-    name: str
-    num_replicas: int | Literal["auto"] | None = None
-    max_ongoing_requests: int | None = None
-    max_queued_requests: int | None = None
-    autoscaling_config: dict[str, Any] | None = None
-    ray_actor_options: dict[str, Any] | None = None
-
-
 class ApplicationPart(Part):
     """One application: `import_path` is module:builder, `args` what the builder is given."""
 
@@ -57,7 +46,6 @@ class ApplicationPart(Part):
     route_prefix: str
     import_path: str = Field(pattern=r"^[\w.]+:\w+$")
     args: dict[str, Any] = Field(default_factory=dict)
-    deployments: list[DeploymentPart] = Field(default_factory=list)
 
 
 class ServeFile(Part):
@@ -94,4 +82,4 @@ def _explain(error: Mapping[str, Any]) -> str:
 
 
 def _parts() -> tuple[type[Part], ...]:
-    return (ServeFile, HttpOptions, LoggingConfig, ApplicationPart, DeploymentPart)
+    return (ServeFile, HttpOptions, LoggingConfig, ApplicationPart)

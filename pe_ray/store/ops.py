@@ -7,19 +7,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import (
-    Column,
-    Connection,
-    Engine,
-    LargeBinary,
-    MetaData,
-    String,
-    Table,
-    Text,
-    insert,
-    select,
-    update,
-)
+from sqlalchemy import Column, Connection, Engine, LargeBinary, MetaData, String, Table, Text, desc
+from sqlmodel import Field, Session, SQLModel, select
 
 from pe_ray.errors import RunConflict
 from pe_ray.store.db import open_database
@@ -57,17 +46,26 @@ def _create_api_key(connection: Connection) -> None:
 
 MIGRATIONS = [_create_run, _create_api_key]
 
-RUN = Table(
-    "run",
-    MetaData(),
-    *(Column(c, String) for c in ("id", "job", "config_hash", "state", "started_at", "ended_at", "summary")),
-)
 API_KEY = Table(
     "api_key",
     MetaData(),
     *(Column(c, String) for c in ("id", "role", "name", "subjects", "created_at", "expires_at", "revoked_at")),
     Column("secret_hash", LargeBinary),
 )
+
+
+class RunRow(SQLModel, table=True):
+    """A row of `run`; the migrations above make the table."""
+
+    __tablename__ = "run"
+
+    id: str = Field(primary_key=True)
+    job: str
+    config_hash: str
+    state: str = "running"
+    started_at: str
+    ended_at: str | None = None
+    summary: str | None = None
 
 
 class Runs:
@@ -81,36 +79,32 @@ class Runs:
 
         Raises RunConflict if the id belongs to another configuration.
         """
-        with self.engine.begin() as c:
-            row = c.execute(select(RUN).where(RUN.c.id == run_id)).mappings().first()
+        with Session(self.engine) as session, session.begin():
+            row = session.get(RunRow, run_id)
             if row is None:
-                values = {
-                    "id": run_id,
-                    "job": job,
-                    "config_hash": config_hash,
-                    "state": "running",
-                    "started_at": _now(),
-                }
-                c.execute(insert(RUN).values(**values))
+                session.add(RunRow(id=run_id, job=job, config_hash=config_hash, started_at=_now()))
                 return False
-            if row["config_hash"] != config_hash:
+            if row.config_hash != config_hash:
                 raise RunConflict(
-                    f"run_id={run_id}: belongs to configuration {row['config_hash']}, not to this one ({config_hash}); "
+                    f"run_id={run_id}: belongs to configuration {row.config_hash}, not to this one ({config_hash}); "
                     f"give another --run-id, or the settings saved in runs/{run_id}/config.yaml"
                 )
-            c.execute(update(RUN).where(RUN.c.id == run_id).values(state="running"))
+            row.state = "running"
             return True
 
     def end(self, run_id: str, state: str, summary: Mapping[str, Any] | None = None) -> None:
         """Note that a run ended: `state` is done or failed."""
-        values = {"state": state, "ended_at": _now(), "summary": json.dumps(summary) if summary else None}
-        with self.engine.begin() as c:
-            c.execute(update(RUN).where(RUN.c.id == run_id).values(**values))
+        with Session(self.engine) as session, session.begin():
+            row = session.get(RunRow, run_id)
+            assert row is not None, f"run {run_id} ends without having begun"
+            row.state, row.ended_at = state, _now()
+            row.summary = json.dumps(summary) if summary else None
 
     def list(self) -> list[dict[str, Any]]:
         """All runs, newest first."""
-        with self.engine.begin() as c:
-            return [dict(r) for r in c.execute(select(RUN).order_by(RUN.c.started_at.desc())).mappings()]
+        with Session(self.engine) as session:
+            rows = session.exec(select(RunRow).order_by(desc(RunRow.started_at))).all()
+            return [row.model_dump() for row in rows]
 
 
 def _now() -> str:

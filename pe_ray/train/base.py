@@ -23,11 +23,12 @@ from pe_ray.record import Example, Record, digest, from_table
 from pe_ray.store import manifest
 from pe_ray.store.paths import Home
 from pe_ray.train.data import Examples
-from pe_ray.train.loop import FitResult, Settings, fit
+from pe_ray.train.loop import fit
 from pe_ray.train.objective import NextToken
 from pe_ray.train.packing import Shape, TrainBatches
 from pe_ray.train.profiles import Profile
 from pe_ray.train.schedule import Schedule
+from pe_ray.train.state import FitResult, Settings
 from pe_ray.train.window import Window
 
 KIND = "base"

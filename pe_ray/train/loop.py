@@ -13,7 +13,7 @@ import hashlib
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
 import torch
@@ -25,14 +25,10 @@ from pe_ray.train.collective import Alone, Collective, gather, sum_gradients_
 from pe_ray.train.objective import Objective, total
 from pe_ray.train.packing import PackedBatch
 from pe_ray.train.profiles import Profile
-from pe_ray.train.schedule import Schedule
+from pe_ray.train.state import FitResult, Settings, State
 from pe_ray.train.window import Window
 
 STOPS = ("window", "steps", "early_stop", "signal", "nan")
-ENDS = 5
-"""first_loss and last_loss are means over this many steps."""
-SHARES = 20
-"""The reported share of the experts is a mean over this many last steps."""
 
 
 class Batches(Protocol):
@@ -51,63 +47,6 @@ class Hook:
 
     def before_update(self, model: nn.Module) -> None:
         """Look at, or change, the gradients of the step before the optimizer does."""
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How the parameters move, and when the loop looks up from its work."""
-
-    steps: int
-    """Most optimizer steps."""
-    schedule: Schedule = field(default_factory=lambda: Schedule(2e-4))
-    weight_decay: float = 0.01
-    clip_norm: float = 1.0
-    eval_every_steps: int = 20
-    patience: int = 3
-    max_bad_steps: int = 5
-    checkpoint_every_s: float = 1800.0
-    checkpoint_every_steps: int | None = None
-    seed: int = 7
-
-
-@dataclass
-class State:
-    """What a run knows of itself; it rests in every checkpoint."""
-
-    step: int = 0
-    horizon_steps: int = 0
-    elapsed_s: float = 0.0
-    step_s: float | None = None
-    """Measured seconds of a step, for the first horizon after a restart."""
-    train_s: float = 0.0
-    """Seconds in optimizer steps, without evaluation and checkpoints."""
-    tokens: int = 0
-    skipped_steps: int = 0
-    bad_in_row: int = 0
-    eval_loss_start: float | None = None
-    eval_loss: float | None = None
-    eval_step: int = -1
-    best_loss: float | None = None
-    best_step: int = 0
-    evals_without_gain: int = 0
-    first_losses: list[float] = field(default_factory=list)
-    last_losses: list[float] = field(default_factory=list)
-    shares: list[list[float]] = field(default_factory=list)
-    """Of the last steps, the share of the routed slots by expert."""
-
-
-@dataclass(frozen=True)
-class FitResult:
-    """How a run went. `checkpoint` has the best evaluation; without a checkpointer it is None."""
-
-    state: State
-    stop_reason: str
-    checkpoint: Checkpoint | None
-
-    @property
-    def tokens_per_s(self) -> float:
-        """Rate of the optimizer steps alone, over all workers."""
-        return self.state.tokens / self.state.train_s if self.state.train_s else 0.0
 
 
 def fit(
@@ -206,19 +145,15 @@ class _Loop:
         good = self._update(rate) if all(map(math.isfinite, sums.terms.values())) else False
         state.step += 1
         state.tokens += sums.tokens
-        self._note(sums, good)
         state.train_s += self.clock() - began
+        state.note(next(iter(sums.terms.values())) if good else None, sums.share)
+        line: dict[str, Any] = {"step": state.step, "loss": None, "terms": {}, "lr": rate, "tokens": sums.tokens}
+        line |= {"elapsed_s": 0.0, "horizon_steps": state.horizon_steps}
+        if not good:
+            return line | {"skipped": True}
         coefficients = self.objective.coefficients
-        line: dict[str, Any] = {
-            "step": state.step,
-            "loss": sum(coefficients.get(n, 1.0) * v for n, v in sums.terms.items()) if good else None,
-            "terms": sums.terms if good else {},
-            "lr": rate,
-            "tokens": sums.tokens,
-        }
-        return (
-            line | ({"expert_share": sums.share} if sums.share and good else {}) | ({} if good else {"skipped": True})
-        )
+        line |= {"loss": sum(coefficients.get(n, 1.0) * v for n, v in sums.terms.items()), "terms": sums.terms}
+        return line | ({"expert_share": sums.share} if sums.share else {})
 
     def _gradients(self, micro_batches: list[PackedBatch]) -> _Sums:
         """Run the micro-batches, and add up what is logged over them and over the ranks."""
@@ -253,20 +188,6 @@ class _Loop:
         self.optimizer.step()
         return True
 
-    def _note(self, sums: _Sums, good: bool) -> None:
-        state = self.state
-        if not good:
-            state.skipped_steps += 1
-            state.bad_in_row += 1
-            return
-        state.bad_in_row = 0
-        loss = next(iter(sums.terms.values()))
-        if len(state.first_losses) < ENDS:
-            state.first_losses.append(loss)
-        state.last_losses = [*state.last_losses, loss][-ENDS:]
-        if sums.share:
-            state.shares = [*state.shares, sums.share][-SHARES:]
-
     def look_up(self, line: dict[str, Any] | None) -> str | None:
         """After a step: the clock, evaluation, the log, a checkpoint; the reason to stop, if there is one."""
         state, every = self.state, self.settings.eval_every_steps
@@ -298,12 +219,12 @@ class _Loop:
     def _reason(self) -> str | None:
         state, settings = self.state, self.settings
         coming = self.evaluates and state.step % settings.eval_every_steps == 0 and state.eval_step != state.step
-        if self.stop_asked():
-            return "signal"
         if state.bad_in_row >= settings.max_bad_steps:
             return "nan"
         if state.step >= settings.steps:
             return "steps"
+        if self.stop_asked():
+            return "signal"
         # an evaluation that is due now would end past the deadline: let it be the last one
         if self.window.over(ahead_s=self.window.reserve_s if coming else 0.0):
             return "window"
@@ -313,27 +234,20 @@ class _Loop:
     def evaluate(self) -> bool:
         """Mean of the first term over the held-out batches, without dropout; whether it is the best so far."""
         state, began = self.state, self.clock()
-        state.eval_step = state.step
         if not self.evaluates:
+            state.eval_step = state.step
             return False
         self.model.eval()
         loss = torch.zeros(1, dtype=torch.float64)
         for batch in (b.to(self.device) for b in self.evaluation):
             loss += next(iter(self.objective.terms(self.model, batch).values())).double().cpu() * batch.weight
         value = self.collective.all_reduce_(loss).item()
-        state.eval_loss = value if math.isfinite(value) else None
-        if state.step == 0:
-            state.eval_loss_start = state.eval_loss
         if self.first:
             self.window.reserve_s = self.clock() - began
-        gained = state.eval_loss is not None and (state.best_loss is None or state.eval_loss < state.best_loss)
-        if gained:
-            state.best_loss, state.best_step = state.eval_loss, state.step
-        state.evals_without_gain = 0 if gained else state.evals_without_gain + 1
-        return gained
+        return state.judge(value if math.isfinite(value) else None)
 
     def _write(self, line: dict[str, Any], evaluated: bool) -> None:
-        line |= {"elapsed_s": round(self.state.elapsed_s, 4), "horizon_steps": self.state.horizon_steps}
+        line["elapsed_s"] = round(self.state.elapsed_s, 4)
         line |= {"eval_loss": self.state.eval_loss} if evaluated and self.state.eval_loss is not None else {}
         if self.log:
             self.log.write(line)

@@ -41,8 +41,8 @@ PAGE = """<!doctype html>
 <table>{% for name, value in figures %}<tr><th>{{ name }}</th><td class="n">{{ value }}</td></tr>
 {% endfor %}</table>
 <h2>Profile {{ profile.name }}</h2>
-<p>{{ profile.micro_batch }} sequences of {{ profile.context }} tokens a forward pass, {{ profile.accumulation }} passes
-a step over {{ workers }}{% if profile.recompute %}, activations recomputed{% endif %}.</p>
+<p>{{ profile.micro_batch }} sequences of {{ profile.context }} tokens in a forward pass; forward passes in a step, over
+{{ workers }}: {{ profile.accumulation }}{% if profile.recompute %}, activations recomputed{% endif %}.</p>
 {% if skipped %}
 <p><strong>{{ skipped }} steps were skipped</strong> because loss or gradient was not finite.</p>{% endif %}
 <p>Checkpoint: <code>{{ checkpoint }}</code></p>

@@ -23,9 +23,10 @@ from pe_ray.store.paths import Home
 from pe_ray.train import process, report, setup, steplog
 from pe_ray.train.collective import Alone, Collective
 from pe_ray.train.export import export
-from pe_ray.train.loop import FitResult, fit
+from pe_ray.train.loop import fit
 from pe_ray.train.objective import Experts
 from pe_ray.train.setup import Plan
+from pe_ray.train.state import FitResult
 from pe_ray.train.window import Window
 
 __all__ = ["TrainResult", "export", "train", "train_rank"]

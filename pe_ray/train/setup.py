@@ -19,10 +19,10 @@ from pe_ray.store.paths import Home
 from pe_ray.train.checkpoint import PLAN, Checkpoints, code_version
 from pe_ray.train.collective import Collective
 from pe_ray.train.data import Examples, read_examples
-from pe_ray.train.loop import Settings
 from pe_ray.train.packing import PackedBatch, Shape, TrainBatches, evaluation_batches
 from pe_ray.train.profiles import Profile, resolve
 from pe_ray.train.schedule import Schedule
+from pe_ray.train.state import Settings
 
 EVAL_STEPS = 5
 """An evaluation reads at most as many tokens as this many training steps, so that it stays a small part of the run."""

@@ -122,7 +122,7 @@ threading.Event().wait()
 @sqlite_only
 def test_kill_9_loses_nothing_that_was_acknowledged(home: Home) -> None:
     acknowledged: list[str] = []
-    for round in range(4):
+    for round in range(3):
         command = [sys.executable, "-c", APPENDER, str(home.root), str(round)]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
             assert process.stdout is not None
@@ -130,7 +130,7 @@ def test_kill_9_loses_nothing_that_was_acknowledged(home: Home) -> None:
             acknowledged += [process.stdout.readline().strip() for _ in range(wanted)]
             process.send_signal(signal.SIGKILL)
             acknowledged += [line.strip() for line in process.stdout if line.endswith("\n")]
-    assert len(acknowledged) > 250
+    assert len(acknowledged) >= 7 + 47 + 87
     journal = Journal(home, Keys(home))
     kept, after = [], None
     while True:

@@ -59,7 +59,9 @@ def test_another_key_or_version_does_not_open_it(other: DataKey) -> None:
         open_(other, seal(KEY, b"x", PLACE), PLACE)
 
 
-@pytest.mark.parametrize("foreign", [b"", b"PR1", b"x" * 80, seal(KEY, b"abc", PLACE)[:-4], b"PR2" + bytes(80), b"PR1\xff" + bytes(80)])
+@pytest.mark.parametrize(
+    "foreign", [b"", b"PR1", b"x" * 80, seal(KEY, b"abc", PLACE)[:-4], b"PR2" + bytes(80), b"PR1\xff" + bytes(80)]
+)
 def test_foreign_bytes_are_refused(foreign: bytes) -> None:
     with pytest.raises(SealError):
         open_(KEY, foreign, PLACE)

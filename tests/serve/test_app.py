@@ -55,6 +55,8 @@ def _walk(http: httpx.Client) -> None:
     lines = _stream(http)
     assert lines[-1] == "data: [DONE]"
     assert http.post("/api/v1/inference", json={"user_input": ""}).status_code == 422
+    long = http.post("/api/v1/inference", json={"user_input": f"{CANARY} " * 30})
+    assert (long.status_code, long.json()["title"]) == (413, "the message is longer than the model can read")
     assert http.post("/api/v1/inference", content=CANARY.encode()).status_code == 415
     journal = "/progress/api/v1/clients/ada/journal"
     _wait(lambda: http.get(journal).status_code == 200 and len(http.get(journal).json()["items"]) == 2, "journal")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -32,8 +33,7 @@ def test_two_workers_write_the_same_files_and_see_the_same_samples_as_one_proces
     stage = result.stage
     assert stage["stop_reason"] == "steps" and stage["steps"] == 40 and stage["startup_s"] > 0
     assert not (run_dir / "pids.json").exists() and (run_dir / "report.html").exists()
-    raw = [json.loads(line)["step"] for line in (run_dir / "steps.jsonl").read_text().splitlines()]
-    assert raw == list(range(1, 41)) and [s["step"] for s in seen] == raw
+    assert _raw_steps(run_dir) == list(range(1, 41)) == [s["step"] for s in seen]
     # dropout differs by rank, and so the losses only nearly agree
     ours, theirs = ([s["tokens"] for s in steplog.read(home.run(i) / "steps.jsonl")] for i in ("two", "alone"))
     assert ours == theirs
@@ -42,24 +42,46 @@ def test_two_workers_write_the_same_files_and_see_the_same_samples_as_one_proces
 
 
 @pytest.mark.slow
-def test_a_killed_worker_and_a_killed_driver_cost_no_bit(world) -> None:
+def test_a_killed_worker_and_a_killed_driver_cost_no_bit(world, tmp_path) -> None:
     home, _, base, examples = world
-    assert _drive(home, examples, base, "unbroken").wait(600) == 0
+
+    @contextmanager
+    def driver(run_id: str) -> Iterator[subprocess.Popen]:
+        command = [sys.executable, "-c", DRIVER, str(home.root), str(examples), str(base), run_id]
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        with (tmp_path / "driver.log").open("w") as log:
+            process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.wait()
+
+    def ended(process: subprocess.Popen) -> int:
+        code = process.wait(WAIT_S)
+        assert code == 0, (tmp_path / "driver.log").read_text()[-3000:]
+        return code
+
+    with driver("unbroken") as process:
+        ended(process)
     run_dir = home.run("broken")
-    process = _drive(home, examples, base, "broken")
-    _kill_a_worker(run_dir, 8)
-    _wait_for(lambda: _restarted(run_dir), 300)
-    process.kill()
-    assert process.wait(60) == -signal.SIGKILL
-    assert _drive(home, examples, base, "broken").wait(600) == 0
+    with driver("broken") as process:
+        _wait_for(lambda: len(_raw_steps(run_dir)) >= 8, process)
+        os.kill(json.loads((run_dir / "pids.json").read_text())["workers"][-1], signal.SIGKILL)
+        _wait_for(lambda: len(_raw_steps(run_dir)) > len(set(_raw_steps(run_dir))) + 1, process)  # workers are back
+        process.kill()
+        assert process.wait() == -signal.SIGKILL
+    before = len(_raw_steps(run_dir))
+    assert max(_raw_steps(run_dir)) < LONG["steps"]
+    with driver("broken") as process:
+        ended(process)
     whole, broken = (steplog.read(home.run(i) / "steps.jsonl") for i in ("unbroken", "broken"))
     exact = ("step", "loss", "terms", "lr", "tokens", "expert_share")
     assert [[s[k] for k in exact] for s in whole] == [[s[k] for k in exact] for s in broken]
-    assert len(whole) == 400
-    raw = [json.loads(line)["step"] for line in (run_dir / "steps.jsonl").read_text().splitlines()]
-    assert sum(b <= a for a, b in itertools.pairwise(raw)) >= 1
+    assert len(whole) == LONG["steps"] and _raw_steps(run_dir)[before] <= max(_raw_steps(run_dir)[:before])
 
 
+WAIT_S = 600.0
 LONG = WORKERS | {"steps": 400, "checkpoint_every_steps": 5, "eval_every_steps": 1000}
 
 DRIVER = """
@@ -78,26 +100,15 @@ if __name__ == "__main__":
 """
 
 
-def _drive(home, examples: Path, base: Path, run_id: str) -> subprocess.Popen:
-    command = [sys.executable, "-c", DRIVER, str(home.root), str(examples), str(base), run_id]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    return subprocess.Popen(command, cwd=ROOT, env=environment, start_new_session=True)
+def _raw_steps(run_dir: Path) -> list[int]:
+    """The steps in the order in which they were written, repeated ones too."""
+    path = run_dir / "steps.jsonl"
+    return [line["step"] for line in steplog.tail(path, 0)[0]]
 
 
-def _kill_a_worker(run_dir: Path, step: int) -> None:
-    """SIGKILL for the last worker, once the run has done `step` steps."""
-    _wait_for(lambda: len(steplog.read(run_dir / "steps.jsonl")) >= step, 300)
-    os.kill(json.loads((run_dir / "pids.json").read_text())["workers"][-1], signal.SIGKILL)
-
-
-def _restarted(run_dir: Path) -> bool:
-    """Whether a step stands in the log twice."""
-    raw = [json.loads(line)["step"] for line in (run_dir / "steps.jsonl").read_text().splitlines()]
-    return len(raw) > len(set(raw)) + 3
-
-
-def _wait_for(condition, timeout_s: float) -> None:
-    deadline = time.monotonic() + timeout_s
+def _wait_for(condition, process: subprocess.Popen) -> None:
+    deadline = time.monotonic() + WAIT_S
     while not condition():
+        assert process.poll() is None, f"the driver ended with {process.returncode}"
         assert time.monotonic() < deadline, "waited too long"
         time.sleep(0.02)

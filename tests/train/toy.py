@@ -10,11 +10,12 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from pe_ray.train.data import Examples
-from pe_ray.train.loop import FitResult, Settings, fit
+from pe_ray.train.loop import fit
 from pe_ray.train.objective import NextToken
 from pe_ray.train.packing import Shape, TrainBatches, evaluation_batches
 from pe_ray.train.profiles import Profile
 from pe_ray.train.schedule import Schedule
+from pe_ray.train.state import FitResult, Settings
 from pe_ray.train.window import Window
 
 torch.set_num_threads(1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,7 +67,7 @@ def _sorted(key: NDArray[np.uint64], bits: np.uint64) -> Buckets:
     return grouped((packed & rank_mask).view(np.int64), packed >> bits)
 
 
-def grouped(rank: NDArray[np.int64], group: NDArray) -> Buckets:
+def grouped(rank: NDArray[np.int64], group: NDArray[Any]) -> Buckets:
     """Members in order with what names their group; groups of one are dropped."""
     new = np.ones(len(group) + 1, np.bool_)
     np.not_equal(group[1:], group[:-1], out=new[1:-1])

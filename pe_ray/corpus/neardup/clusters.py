@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import ArrayLike, NDArray
 
 from pe_ray.corpus.neardup.bands import Buckets, bucketed, grouped
@@ -240,8 +241,7 @@ def _checked(
 def _ranked(root: NDArray[np.int64], ids: pa.Array | pa.ChunkedArray, keys: Sequence[NDArray[np.float64]]) -> Buckets:
     """The clusters as buckets, best member first; `keys` with the weightiest first, more is better."""
     rows = np.flatnonzero(np.bincount(root, minlength=len(root))[root] > 1)
-    names = np.array(ids.take(pa.array(rows)).to_pylist(), object)
-    rows = rows[np.argsort(names, kind="stable")]
+    rows = rows[pc.sort_indices(ids.take(pa.array(rows))).to_numpy()]
     for key in reversed(keys):
         rows = rows[np.argsort(-key[rows], kind="stable")]
     rows = rows[np.argsort(root[rows], kind="stable")]

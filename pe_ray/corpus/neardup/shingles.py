@@ -133,7 +133,7 @@ def _word_hashes(text: bytes) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
     return words, starts
 
 
-def _read(windows: NDArray, starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.uint64]:
+def _read(windows: NDArray[np.void], starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.uint64]:
     found = windows[starts].view("<u8")
     spare = 8 - np.minimum(lengths, 8)
     spare <<= 3
@@ -141,7 +141,7 @@ def _read(windows: NDArray, starts: NDArray[np.int64], lengths: NDArray[np.int64
     return found
 
 
-def _long_tails(windows: NDArray, starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.uint64]:
+def _long_tails(windows: NDArray[np.void], starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.uint64]:
     """What the bytes after the eighth add to the hash of each word."""
     pieces = (lengths - 1) >> 3
     first = np.cumsum(pieces) - pieces

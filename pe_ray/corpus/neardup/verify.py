@@ -86,14 +86,19 @@ def shingle_sets(parts: Sequence[Shingles], rows: NDArray[np.int64]) -> csr_arra
     `parts` are all documents in order, `rows` (R,) ascends; line i of the matrix is document `rows[i]`.
     """
     firsts = np.cumsum([0, *(len(p.counts) for p in parts)])
-    cuts = np.searchsorted(rows, firsts)
-    columns, counts = [np.empty(0, np.uint64)], [np.zeros(1, np.int64)]
-    for part, first, start, stop in zip(parts, firsts, cuts, cuts[1:], strict=False):
-        items, num = _distinct(part, rows[start:stop] - first)
-        columns.append(items)
+    cuts = np.searchsorted(rows, firsts).tolist()
+    spans = [
+        (part, rows[start:stop] - first)
+        for part, first, start, stop in zip(parts, firsts, cuts, cuts[1:], strict=False)
+    ]
+    indices = np.empty(sum(int(part.counts[wanted].sum()) for part, wanted in spans), np.int64)
+    counts, filled = [np.zeros(1, np.int64)], 0
+    for part, wanted in spans:
+        items, num = _distinct(part, wanted)
+        indices[filled : filled + len(items)] = items.view(np.int64)
+        filled += len(items)
         counts.append(num)
-    indices = np.concatenate(columns).view(np.int64)
-    data = (np.ones(len(indices), np.bool_), indices, np.cumsum(np.concatenate(counts)))
+    data = (np.ones(filled, np.bool_), indices[:filled], np.cumsum(np.concatenate(counts)))
     found = csr_array(data, shape=(len(rows), 1 << _HASH_BITS))
     found.has_sorted_indices = found.has_canonical_format = True
     return found
