@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import ray
 from fastapi import FastAPI
 from pydantic import Field
@@ -281,6 +282,8 @@ def _start_ray(environ: Mapping[str, str]) -> None:
             return
         except Exception:
             ray.shutdown()
+            for left in psutil.Process().children(recursive=True):  # a failed start leaves its processes behind
+                left.kill()
             if attempt == 2:
                 raise
 

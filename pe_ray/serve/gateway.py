@@ -13,10 +13,9 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncGenerator, Callable
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from dataclasses import replace
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 from ulid import ULID
 
@@ -25,12 +24,12 @@ from pe_ray.errors import PeRayError
 from pe_ray.monitor import metrics
 from pe_ray.record import JournalEntry, Message
 from pe_ray.safety import output, replies, triage
-from pe_ray.safety.resources import resources
 from pe_ray.security.body_guard import where
 from pe_ray.serve import cache as caching
 from pe_ray.serve.cache import CachedReply, ResponseCache
+from pe_ray.serve.case import TRIAGE_FAILED, Action, Case, Piece, Words, journal_entry, safety
 from pe_ray.serve.engine.base import Completion, Engine, EngineFailed, EngineInfo, GenerateRequest, TokenEvent
-from pe_ray.serve.schemas import InferenceReply, InferenceRequest, ResourceOut, Safety
+from pe_ray.serve.schemas import InferenceReply, InferenceRequest
 from pe_ray.serve.sessions import Sessions
 from pe_ray.serve.windows import Windows
 from pe_ray.store.outbox import ORDINARY, URGENT, Outbox
@@ -38,13 +37,8 @@ from pe_ray.store.outbox import ORDINARY, URGENT, Outbox
 LOG = logging.getLogger("pe_ray.gateway")
 PROMPT_FORM = "plain@1"
 """Version of how a request becomes a prompt; part of every cache key."""
-SAFE_LEVEL = 3
 RETRY_TEMPERATURE = 0.7
-ANONYMOUS = "anonymous"
-"""Client of a crisis event that nobody's name came with; it holds what was found, and no words."""
-TRIAGE_FAILED = triage.Assessment(2, (), ("triage.failed@1",), ())
 
-Action = Literal["none", "resources", "safe_reply", "blocked"]
 Seal = Callable[[JournalEntry], bytes]
 
 
@@ -58,47 +52,6 @@ class JournalUnavailable(PeRayError):
 
 class EngineTimeout(PeRayError):
     """The engine took longer than `serve.timeout_s`."""
-
-
-@dataclass(frozen=True)
-class Case:
-    """One request under way, with what triage found."""
-
-    request: InferenceRequest = field(repr=False)
-    found: triage.Assessment
-    info: EngineInfo
-    locale: str
-    response_id: str
-    started: float
-
-    @property
-    def safe(self) -> bool:
-        """Whether no model may speak: danger, triage that failed, or distress before a demonstration base."""
-        least = 2 if self.info.demo_base or "triage.failed@1" in self.found.rules else SAFE_LEVEL
-        return self.found.level >= least
-
-
-@dataclass(frozen=True)
-class Words:
-    """What will be said, and how it came about."""
-
-    text: str = field(repr=False)
-    action: Action
-    rules: tuple[str, ...] = ()
-    tokens: int = 0
-    cache_hit: bool = False
-    finish: str = "stop"
-    prompt_tokens: int = 0
-
-
-@dataclass(frozen=True)
-class Piece:
-    """A judged piece of a streamed reply; the last one carries the whole answer."""
-
-    text: str = field(repr=False)
-    response_id: str
-    model: str
-    reply: InferenceReply | None = None
 
 
 class Gateway:
@@ -209,7 +162,7 @@ class Gateway:
         return self._safe_words(case) if case.safe else self._cached(case)
 
     def _safe_words(self, case: Case) -> Words:
-        if "triage.failed@1" in case.found.rules:
+        if case.untriaged:
             return Words(replies.failure_reply(case.locale), "safe_reply", case.found.rules)
         return Words(replies.safe_reply(case.found, case.locale), "safe_reply", case.found.rules)
 
@@ -361,7 +314,7 @@ class Gateway:
             latency=round(self._clock() - case.started, 6),
             cache_hit=words.cache_hit,
             tokens_generated=0 if words.cache_hit else words.tokens,
-            safety=self._safety(case, words),
+            safety=safety(case, words),
             metadata={
                 "model": case.info.model,
                 "form": case.info.form,
@@ -372,22 +325,17 @@ class Gateway:
             },
         )
 
-    def _safety(self, case: Case, words: Words) -> Safety:
-        shown = resources(case.locale, case.found.classes, level=case.found.level) if words.action != "none" else ()
-        out = tuple(ResourceOut(name=r.name, contact=r.contact, locale=r.locale, source=r.source) for r in shown)
-        return Safety(level=case.found.level, action=words.action, rules=words.rules, resources=out)
-
     async def _journal(self, case: Case, words: Words) -> bool:
         """Put what must be remembered on disk; whether there was anything and it is there.
 
         In danger the reply leaves even if the disk refuses, and says that it was not journalled; otherwise a refused
         entry is an error, because the client asked for it.
         """
-        crisis = case.found.level >= 2
+        crisis = case.grave
         if not (crisis or case.request.track_progress):
             return False
         try:
-            entry = self._entry(case, words, "crisis" if crisis else "message")
+            entry = journal_entry(case, words)
             lane = URGENT if crisis else ORDINARY
             await asyncio.to_thread(self.outbox.put, entry.id, self._seal(entry), lane)
         except Exception as error:  # noqa: BLE001 (a full disk, a lost lock: nothing was kept)
@@ -396,24 +344,3 @@ class Gateway:
                 return False
             raise JournalUnavailable("the entry could not be kept; nothing was journalled") from None
         return True
-
-    def _entry(self, case: Case, words: Words, kind: str) -> JournalEntry:
-        request, found = case.request, case.found
-        body: dict[str, Any] = {
-            "level": found.level,
-            "classes": list(found.classes),
-            "rules": list(words.rules),
-            "action": words.action,
-            "model": case.info.model,
-        }
-        if request.client_id is not None:
-            body |= {"text": request.user_input, "response": words.text}
-        return JournalEntry(
-            id=str(ULID()),
-            client_id=request.client_id or ANONYMOUS,
-            at=datetime.now(UTC).isoformat(timespec="milliseconds"),
-            kind=kind,
-            body=body,
-            response_id=case.response_id,
-            session_id=request.session_id if request.client_id is not None else None,
-        )

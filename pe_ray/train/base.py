@@ -155,6 +155,8 @@ def llama_config(shape: TinyBaseConfig, tokenizer: PreTrainedTokenizerFast) -> L
         num_key_value_heads=shape.kv_heads,
         max_position_embeddings=shape.positions,
         tie_word_embeddings=True,
+        # 1 / sqrt(width) instead of 0.02: with so few steps a narrow model otherwise stays at word frequencies
+        initializer_range=shape.width**-0.5,
         bos_token_id=None,
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,

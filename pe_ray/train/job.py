@@ -27,6 +27,12 @@ if TYPE_CHECKING:  # Train's controller imports this file too; it need not wait 
     from pe_ray.train.setup import Plan
 
 
+PATIENT = {
+    "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "300",  # a busy machine outlasts the default of 60
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",  # how soon a dead worker, or the end of the run, is noticed
+}
+
+
 def train(
     config: Config,
     examples_dir: Path,
@@ -57,6 +63,8 @@ def _fit(plan: Plan, started: float) -> dict[str, Any]:
     import ray.train as rt
     from ray.train.torch import TorchConfig, TorchTrainer
 
+    for name, value in PATIENT.items():
+        os.environ.setdefault(name, value)  # Train hands these on to its controller and workers
     gpu = bool(ray.cluster_resources().get("GPU"))
     train = plan.config.train
     trainer = TorchTrainer(

@@ -71,14 +71,13 @@ def test_a_killed_worker_and_a_killed_driver_cost_no_bit(world, tmp_path) -> Non
         _wait_for(lambda: len(_raw_steps(run_dir)) > len(set(_raw_steps(run_dir))) + 1, process)  # workers are back
         process.kill()
         assert process.wait() == -signal.SIGKILL
-    before = len(_raw_steps(run_dir))
     assert max(_raw_steps(run_dir)) < LONG["steps"]
     with driver("broken") as process:
         ended(process)
     whole, broken = (steplog.read(home.run(i) / "steps.jsonl") for i in ("unbroken", "broken"))
     exact = ("step", "loss", "terms", "lr", "tokens", "expert_share")
     assert [[s[k] for k in exact] for s in whole] == [[s[k] for k in exact] for s in broken]
-    assert len(whole) == LONG["steps"] and _raw_steps(run_dir)[before] <= max(_raw_steps(run_dir)[:before])
+    assert len(whole) == LONG["steps"] < len(_raw_steps(run_dir))
 
 
 WAIT_S = 600.0

@@ -19,7 +19,7 @@ REHUB_ROUNDS = 3
 
 @dataclass(frozen=True)
 class Edges:
-    """Pairs of rows (2, E), each at or above the threshold."""
+    """Pairs of rows (2, E) that the verifier found alike."""
 
     pairs: NDArray[np.int64] = field(repr=False)
     verified: int
@@ -48,7 +48,7 @@ def verified_edges(bands: Iterable[Buckets], order: NDArray[np.int64], verifier:
             found = found.without(joined)
         accepted += fresh
         if sum(e.shape[1] for e in fresh):
-            label = label[components(len(order), [label[e] for e in fresh])][label]
+            label = components(len(order), [label[e] for e in fresh])[label]
     return Edges(order[np.concatenate(accepted, axis=1)], verified)
 
 
