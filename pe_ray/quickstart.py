@@ -32,6 +32,7 @@ def live(run: Run, *, stay: bool, say: Say) -> Path:
     With `stay`, the model stays served until Ctrl-C.
     """
     config, home = run.config, run.home
+    check_early(config)
     with connected(home):
         say("1/7 corpus: reading, cleaning, checking, balancing the sources on Ray Data")
         ground = prepare(run, say)
@@ -78,6 +79,14 @@ def prepare(run: Run, say: Say) -> Ground:
     run.stages["base"] = base.stage
     examples = tokenise(corpus, base.path, run.config.base.chat_template)
     return Ground(corpus, base.path, examples)
+
+
+def check_early(config: Config) -> None:
+    """What would stop the run later is told before Ray is started and the corpus is built."""
+    if config.base.name != "tiny":
+        from pe_ray.train.base import check_foreign
+
+        check_foreign(config)
 
 
 def build_corpus(run: Run) -> Path:
@@ -137,6 +146,7 @@ def corpus_job(run: Run) -> Path:
 
 def tune_job(run: Run) -> Path:
     """`pe-ray tune`."""
+    check_early(run.config)
     with connected(run.home):
         ground = prepare(run, lambda _: None)
         pick_profile(run, ground)
@@ -145,6 +155,7 @@ def tune_job(run: Run) -> Path:
 
 def train_job(run: Run) -> Path:
     """`pe-ray train`."""
+    check_early(run.config)
     needs_ray = run.config.train.workers > 0 or run.config.corpus.engine == "ray"
     if needs_ray:
         with connected(run.home):

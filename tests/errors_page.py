@@ -115,7 +115,7 @@ CASES = (
     Case("a source file that is not text", "pe-ray corpus build " + ONE_VOICE % "talk.vtt", code=3, before=binary_file),
     Case("malformed rows", "pe-ray corpus build " + ONE_STANDARD % "rows.jsonl", code=3, before=no_rows_but_one_bad),
     Case(
-        "more records wanted than there are", f"pe-ray corpus build --set corpus.min_records=5000 --set {SMALL}", code=2
+        "more records wanted than there are", f"pe-ray corpus build --set corpus.min_records=5000 --set {SMALL}", code=3
     ),
     Case("a base that is not there", "pe-ray train --set base=/models/gone"),
     Case("a base of a kind that cannot be exported exactly", "pe-ray train --set base=./gpt", before=other_model),
@@ -150,15 +150,16 @@ def run(case: Case) -> tuple[int, list[str]]:
         plain = [line.replace(str(folder), ".") for line in lines]
         if "PORT" in extra:
             plain = [line.replace(extra["PORT"], "8000") for line in plain]
-        return done.returncode, [re.sub(r"\b[0-9a-f]{16}\b", "<hash>", line) for line in plain]
+        return done.returncode, [re.sub(r"\b(?:[0-9a-f]{16}){1,2}\b", "<hash>", line) for line in plain]
 
 
 def render() -> str:
     """The page, from running every case."""
     parts = [
         "# What wrong input gets\n",
-        "One line per problem: the field, its value, and what would be right. Exit codes: 1 failed, 2 the input\n"
-        "is wrong, 3 a gate was not met. `PE_RAY_DEBUG=1` adds the traceback. Produced by `python -m tests.errors_page`.\n",
+        "One line per problem: the field, its value, and what would be right. Exit codes: 1 failed, 2 the input is\n"
+        "wrong, 3 a gate was not met. `PE_RAY_DEBUG=1` adds the traceback.\n\n"
+        "Produced by `python -m tests.errors_page`.\n",
     ]
     for case in CASES:
         code, lines = run(case)

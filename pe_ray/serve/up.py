@@ -117,9 +117,12 @@ def _settings(config: Config, home: Home, file: Path) -> dict[str, Any]:
     if serve.mode == "dev" and not is_loopback(serve.host):
         raise UserError(f"serve.host={serve.host!r}: dev mode answers over loopback only; set serve.mode=production")
     shape = load_file(file)
-    path = home.resolve_model(serve.model, serve.form)
-    _check_keys(home, serve.mode)
     port = _free_port(serve.host, serve.port)
+    if serve.mode == "production":
+        _check_keys(home, serve.mode)
+    path = home.resolve_model(serve.model, serve.form)
+    if serve.mode == "dev":  # the last thing: it may make the key
+        _check_keys(home, serve.mode)
     common = {"home": str(home.root), "state": str(home.state)}
     sections = config.model_dump(mode="json", include={"serve", "progress"})
     args = {

@@ -63,7 +63,7 @@ def ensure_base(config: Config, corpus_dir: Path, home: Home) -> BaseResult:
     Raises BaseModelError if a named one is absent, of another kind, or has no chat template and none was given.
     """
     if config.base.name != "tiny":
-        return _foreign(config)
+        return check_foreign(config)
     began = time.monotonic()
     corpus = corpus_fingerprint(corpus_dir)
     key = digest(FORMAT, corpus, config.base.tiny.model_dump_json())
@@ -178,7 +178,8 @@ def corpus_fingerprint(corpus_dir: Path) -> str:
     return str(found.facts.get("fingerprint") or corpus_dir.name)
 
 
-def _foreign(config: Config) -> BaseResult:
+def check_foreign(config: Config) -> BaseResult:
+    """A base from a path or a hub, checked without loading its weights. Raises BaseModelError."""
     began = time.monotonic()
     path = resolve(config.base.name, config.base.revision)
     check_config(AutoConfig.from_pretrained(path, local_files_only=True), path)
