@@ -168,9 +168,17 @@ def doctor(as_json: AsJson = False) -> None:
         typer.echo(json.dumps(body, indent=1))
     else:
         for f in findings:
-            typer.echo(f"{f.state:<5}{f.subject:<22}{f.detail}")
+            typer.echo(f"{f.state:<5}{f.subject:<44} {f.detail}")
     if not body["ok"]:
         raise typer.Exit(1)
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []})
+def bench(ctx: typer.Context) -> None:
+    """Measure an area against its peers: `pe-ray bench corpus --json`."""
+    from pe_ray.bench.__main__ import main as measure
+
+    raise typer.Exit(measure(ctx.args))
 
 
 @adapters_app.command("list")

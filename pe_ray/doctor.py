@@ -117,14 +117,15 @@ def _listening() -> list[Finding]:
     ours = _listeners()
     if not ours:
         return [Finding("listening", "ok", "no Ray or pe-ray process of yours listens")]
-    found = []
+    found, wide = [], False
     for name, addresses in sorted(ours.items()):
-        wide = sorted({p for host, p in addresses if not _is_loopback(host)})
-        narrow = sorted({p for host, p in addresses if _is_loopback(host)})
-        detail = f"loopback: {_ports(narrow)}; every interface or this host's address: {_ports(wide)}"
-        if wide:
-            detail += " (Ray opens these whatever it is asked; keep them behind a firewall or a NetworkPolicy)"
-        found.append(Finding(f"listening: {name}", "warn" if wide else "ok", detail))
+        narrow, open_ = ({p for h, p in addresses if _is_loopback(h) is local} for local in (True, False))
+        wide = wide or bool(open_)
+        detail = f"loopback {_ports(narrow)} · any address {_ports(open_)}"
+        found.append(Finding(f"listening: {name}", "warn" if open_ else "ok", detail))
+    if wide:
+        why = "Ray opens ports on every address whatever it is asked: keep them behind a firewall or a NetworkPolicy"
+        found.append(Finding("listening", "warn", why))
     return found
 
 
@@ -147,8 +148,8 @@ def _is_loopback(host: str) -> bool:
     return host.startswith("127.") or host in ("::1", "::ffff:127.0.0.1")
 
 
-def _ports(ports: list[int]) -> str:
-    return ", ".join(map(str, ports)) or "none"
+def _ports(ports: set[int]) -> str:
+    return ", ".join(map(str, sorted(ports))) or "none"
 
 
 def _home(home: Home) -> Finding:

@@ -17,7 +17,7 @@ def test_both_engines_make_the_same_corpus(tmp_path: Path, ray_cluster: None, mo
 
     five_sources(tmp_path / "data")
     jsonl(tmp_path / "broken/a.jsonl", ["{", "[]"])  # a part without a record
-    monkeypatch.setattr(annotated, "PART_BYTES", 8000)  # several parts, several tasks
+    monkeypatch.setattr(annotated, "PART_BYTES", 4000)  # several parts, several tasks
     specs = [s.model_dump() for s in config(tmp_path / "data").corpus.sources]
     specs.append({"kind": "standard", "path": str(tmp_path / "broken")})
     run = config(tmp_path / "data", min_processed=0.9, sources=specs)
