@@ -125,7 +125,7 @@ def tune(
     """Measure the profiles on this machine and choose one."""
     from pe_ray import quickstart
 
-    _job("tune", _load(config, set_, run_id), quickstart.tune_job, as_json, dry_run)
+    _job("tune", _load(config, set_, run_id), lambda run: quickstart.tune_job(run, say), as_json, dry_run)
 
 
 @app.command()
@@ -139,7 +139,7 @@ def train(
     """Train the experts inside the wall-clock window; the same --run-id resumes."""
     from pe_ray import quickstart
 
-    _job("train", _load(config, set_, run_id), quickstart.train_job, as_json, dry_run)
+    _job("train", _load(config, set_, run_id), lambda run: quickstart.train_job(run, say), as_json, dry_run)
 
 
 @app.command()
@@ -420,7 +420,7 @@ def say(text: str) -> None:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command line and exit; the only place where an error becomes a line and a number."""
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that spin while they wait cost others their cores
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # stages say themselves how far they are
     try:
         code = app(args=list(argv) if argv is not None else None, standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -34,20 +34,18 @@ def live(run: Run, *, stay: bool, say: Say) -> Path:
     config, home = run.config, run.home
     check_early(config)
     with connected(home):
-        say("1/7 corpus: reading, cleaning, checking, balancing the sources on Ray Data")
+        say("corpus: reading, cleaning, checking, balancing the sources on Ray Data")
         ground = prepare(run, say)
-        say("3/7 tune: measuring the profiles on Ray Tune")
+        say("tune: measuring the profiles on Ray Tune")
         profile = pick_profile(run, ground)
-        say(
-            f"4/7 train: four experts and a router, profile {profile}, {config.train.workers or 'no'} Ray Train workers"
-        )
-        trained = fit_experts(run, ground, profile)
-    say("5/7 export: adapter, and a stock mixture-of-experts checkpoint that computes the same")
+        say(f"train: four experts and a router, profile {profile}, {config.train.workers or 'no'} Ray Train workers")
+        trained = fit_experts(run, ground, profile, say)
+    say("export: adapter, and a stock mixture-of-experts checkpoint that computes the same")
     exported = write_models(run, trained.checkpoint, ground)
-    say("6/7 serve: gateway, engine and journal on Ray Serve")
+    say("serve: gateway, engine and journal on Ray Serve")
     served = config.serve.model_copy(update={"model": exported["merged"] or exported["adapter"]})
     with serving(config.model_copy(update={"serve": served}), home, run, say) as url:
-        say("7/7 talk: replies, the cache, a message in crisis, the journal and its report")
+        say("talk: replies, the cache, a message in crisis, the journal and its report")
         talk(run, url)
         summary = run.finish(report.write(run))
         say(f"report: {run.directory / 'report.html'}")
@@ -74,7 +72,7 @@ def prepare(run: Run, say: Say) -> Ground:
     from pe_ray.train.base import ensure_base
 
     corpus = build_corpus(run)
-    say(f"2/7 base: {run.config.base.name}")
+    say(f"base: {run.config.base.name}")
     base = ensure_base(run.config, corpus, run.home)
     run.stages["base"] = base.stage
     examples = tokenise(corpus, base.path, run.config.base.chat_template)
@@ -111,15 +109,31 @@ def pick_profile(run: Run, ground: Ground) -> str:
     return str(found["chosen"])
 
 
-def fit_experts(run: Run, ground: Ground, profile: str) -> Any:
+def fit_experts(run: Run, ground: Ground, profile: str, say: Say) -> Any:
     """Train in this process or on Ray Train workers, by `train.workers`."""
     if run.config.train.workers:
         from pe_ray.train.job import train
     else:
         from pe_ray.train.run import train
-    result = train(run.config, ground.examples, ground.base, run.home, run.id, profile_name=profile)
+    told = tell_steps(say)
+    result = train(run.config, ground.examples, ground.base, run.home, run.id, profile_name=profile, on_step=told)
     run.stages["train"] = result.stage
     return result
+
+
+def tell_steps(say: Say, every_s: float = 5.0) -> Callable[[Mapping[str, Any]], None]:
+    """A line about the training every few seconds."""
+    last = 0.0
+
+    def tell(step: Mapping[str, Any]) -> None:
+        nonlocal last
+        if time.monotonic() - last < every_s:
+            return
+        last = time.monotonic()
+        loss = step["terms"]["lm"]
+        say(f"    step {step['step']} of {step['horizon_steps']}, loss {loss:.3f}, {step['elapsed_s']:.0f} s")
+
+    return tell
 
 
 def write_models(run: Run, checkpoint: Path, ground: Ground) -> dict[str, Any]:
@@ -144,30 +158,30 @@ def corpus_job(run: Run) -> Path:
     return run.finish(path / "report.html")
 
 
-def tune_job(run: Run) -> Path:
+def tune_job(run: Run, say: Say) -> Path:
     """`pe-ray tune`."""
     check_early(run.config)
     with connected(run.home):
-        ground = prepare(run, lambda _: None)
+        ground = prepare(run, say)
         pick_profile(run, ground)
     return run.finish(report.write(run))
 
 
-def train_job(run: Run) -> Path:
+def train_job(run: Run, say: Say) -> Path:
     """`pe-ray train`."""
     check_early(run.config)
     needs_ray = run.config.train.workers > 0 or run.config.corpus.engine == "ray"
     if needs_ray:
         with connected(run.home):
-            _train(run)
+            _train(run, say)
     else:
-        _train(run)
+        _train(run, say)
     return run.finish(run.directory / "report.html")
 
 
-def _train(run: Run) -> None:
-    ground = prepare(run, lambda _: None)
-    fit_experts(run, ground, run.config.train.profile)
+def _train(run: Run, say: Say) -> None:
+    ground = prepare(run, say)
+    fit_experts(run, ground, run.config.train.profile, say)
 
 
 def export_job(run: Run, run_id: str) -> Path:

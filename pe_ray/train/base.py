@@ -26,6 +26,7 @@ from pe_ray.train.data import Examples
 from pe_ray.train.loop import fit
 from pe_ray.train.objective import NextToken
 from pe_ray.train.packing import Shape, TrainBatches
+from pe_ray.train.process import steady, threads_of
 from pe_ray.train.profiles import Profile
 from pe_ray.train.schedule import Schedule
 from pe_ray.train.state import FitResult, Settings
@@ -70,7 +71,10 @@ def ensure_base(config: Config, corpus_dir: Path, home: Home) -> BaseResult:
     path = home.base(key)
     cached = manifest.is_finished(path)
     if not cached:
-        with manifest.stage(path, kind=KIND, parents={"corpus": corpus}) as out:
+        with (
+            manifest.stage(path, kind=KIND, parents={"corpus": corpus}) as out,
+            steady(threads_of(config.train.threads, 1)),
+        ):
             out.facts.update(train_tiny(config.base.tiny, list(training_records(corpus_dir)), out.path))
     facts = manifest.read(path, KIND).facts
     stage = {"name": "tiny", "tokens": facts["tokens"], "loss": facts["loss"]}

@@ -120,8 +120,9 @@ class _Loop:
             self.state = State(**found.state())
             self.saved_step = step
         if self.first:
-            used_s = max(self.state.elapsed_s, self.log.elapsed_s if self.log else 0.0)
-            self.window.resume(used_s, self.state.step_s)
+            used_s, pace_s = (self.log.elapsed_s, self.log.pace_s) if self.log else (0.0, None)
+            self.window.reserve_s = self.state.eval_s
+            self.window.resume(max(self.state.elapsed_s, used_s), self.state.step_s or pace_s)
 
     def run(self, stream: Iterator[list[PackedBatch]]) -> str:
         """Steps until there is a reason to stop."""
@@ -243,7 +244,7 @@ class _Loop:
             loss += next(iter(self.objective.terms(self.model, batch).values())).double().cpu() * batch.weight
         value = self.collective.all_reduce_(loss).item()
         if self.first:
-            self.window.reserve_s = self.clock() - began
+            state.eval_s = self.window.reserve_s = self.clock() - began
         return state.judge(value if math.isfinite(value) else None)
 
     def _write(self, line: dict[str, Any], evaluated: bool) -> None:

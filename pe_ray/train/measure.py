@@ -55,8 +55,8 @@ def measure(
 
     Run it in a process of its own: memory that an earlier model left behind hides what this one takes.
     """
-    device, workers = setup.device_of(), max(1, config.train.workers)
-    with process.steady(config.train.threads, workers), Memory(device) as memory:
+    device = setup.device_of()
+    with process.steady(process.threads_of(config.train.threads, config.train.workers)), Memory(device) as memory:
         model, tokenizer = setup.build_model(config, profile, Path(base), device)
         if profile.recompute:
             recompute(model)

@@ -83,13 +83,18 @@ def stop_asked(run_dir: Path) -> bool:
     return (run_dir / STOP).exists()
 
 
+def threads_of(threads: int | None, workers: int) -> int:
+    """CPU threads of one of so many workers: what was asked for, else its part of the cores."""
+    return threads or max(1, (os.cpu_count() or 1) // max(1, workers))
+
+
 @contextmanager
-def steady(threads: int | None, workers: int) -> Iterator[None]:
+def steady(threads: int) -> Iterator[None]:
     """A fixed number of threads and deterministic kernels while the block runs: sums in the same order every time."""
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # else cuBLAS may choose another order of sums
     were = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
     filled = torch.utils.deterministic.fill_uninitialized_memory
-    torch.set_num_threads(threads or max(1, (os.cpu_count() or 1) // max(1, workers)))
+    torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True, warn_only=True)
     torch.utils.deterministic.fill_uninitialized_memory = False  # a check for bugs that costs a pass over every buffer
     try:

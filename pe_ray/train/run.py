@@ -91,7 +91,7 @@ def train_rank(
     """
     config, run_dir, first = plan.config, plan.run_dir, collective.rank == 0
     with ExitStack() as stack:
-        stack.enter_context(process.steady(config.train.threads, collective.size))
+        stack.enter_context(process.steady(plan.threads))
         log = None
         if first:
             stack.enter_context(process.only_writer(run_dir))

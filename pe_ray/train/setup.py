@@ -16,6 +16,7 @@ from pe_ray.model.base import fingerprint, load_base
 from pe_ray.model.inject import inject
 from pe_ray.store import manifest
 from pe_ray.store.paths import Home
+from pe_ray.train import process
 from pe_ray.train.checkpoint import PLAN, Checkpoints, code_version
 from pe_ray.train.collective import Collective
 from pe_ray.train.data import Examples, read_examples
@@ -27,6 +28,9 @@ from pe_ray.train.state import Settings
 EVAL_STEPS = 5
 """An evaluation reads at most as many tokens as this many training steps, so that it stays a small part of the run."""
 
+LOST = 8
+"""A kill loses at most this part of a window, however rare `checkpoint_every_s` makes checkpoints."""
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -37,6 +41,8 @@ class Plan:
     base: Path
     run_dir: Path
     profile: Profile
+    threads: int
+    """CPU threads of a worker: another number would sum in another order."""
     parents: dict[str, str]
     """Of every checkpoint: run, config, corpus, base, code."""
 
@@ -44,7 +50,7 @@ class Plan:
 def begin(
     config: Config, examples_dir: Path, base: str | Path, home: Home, run_id: str, profile_name: str | None
 ) -> Plan:
-    """Start a run, or go on with it: the profile that it was started with stays.
+    """Start a run, or go on with it: the profile and the threads that it was started with stay.
 
     Raises RunConflict if the id belongs to another configuration, corpus or base; ManifestError if the examples are
     not finished.
@@ -54,6 +60,7 @@ def begin(
     base, run_dir = Path(base).absolute(), home.run(run_id)
     profile = resolve(profile_name or config.train.profile, config)
     corpus = manifest.read(examples_dir, "examples").parents.get("corpus", "")
+    threads = process.threads_of(config.train.threads, config.train.workers)
     stands, plan = {"corpus": corpus, "base_fingerprint": fingerprint(base)}, run_dir / PLAN
     if plan.is_file():
         known = json.loads(plan.read_text())
@@ -62,10 +69,10 @@ def begin(
                 raise RunConflict(
                     f"run_id={run_id}: was started on {name} {known[name]}, not {value}; give another --run-id"
                 )
-        profile = Profile(**known["profile"])
+        profile, threads = Profile(**known["profile"]), known["threads"]
     hashed = config_hash(config)
     Runs(home).begin(run_id, "train", hashed)
-    manifest.write_json(plan, stands | {"base": str(base), "profile": asdict(profile)})
+    manifest.write_json(plan, stands | {"base": str(base), "profile": asdict(profile), "threads": threads})
     manifest.write_bytes(run_dir / "config.yaml", dump(config).encode())
     parents = {
         "run": run_id,
@@ -74,7 +81,7 @@ def begin(
         "base": stands["base_fingerprint"],
         "code": code_version(),
     }
-    return Plan(config, examples_dir, base, run_dir, profile, parents)
+    return Plan(config, examples_dir, base, run_dir, profile, threads, parents)
 
 
 def device_of() -> torch.device:
@@ -142,7 +149,7 @@ def settings_of(config: Config, steps: int) -> Settings:
         eval_every_steps=train.eval_every_steps,
         patience=train.patience,
         max_bad_steps=train.max_bad_steps,
-        checkpoint_every_s=train.checkpoint_every_s,
+        checkpoint_every_s=min(train.checkpoint_every_s, train.window_s / LOST),
         checkpoint_every_steps=train.checkpoint_every_steps,
         seed=train.seed,
     )

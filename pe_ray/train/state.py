@@ -39,6 +39,8 @@ class State:
     elapsed_s: float = 0.0
     step_s: float | None = None
     """Measured seconds of a step, for the first horizon after a restart."""
+    eval_s: float = 0.0
+    """Seconds of the latest evaluation: the window keeps as much for the last one."""
     train_s: float = 0.0
     """Seconds in optimizer steps, without evaluation and checkpoints."""
     tokens: int = 0

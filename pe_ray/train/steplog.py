@@ -19,6 +19,8 @@ class StepLog:
         path.parent.mkdir(parents=True, exist_ok=True)
         self.elapsed_s = elapsed_s(path)
         """Seconds of the window that earlier attempts had used at their latest line."""
+        self.pace_s = pace_s(path)
+        """Seconds of a step in earlier attempts, evaluations included; None without a line."""
         torn = path.exists() and path.stat().st_size > 0 and not _ends_line(path)
         self._fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
         if torn:
@@ -68,6 +70,12 @@ def tail(path: Path, offset: int) -> tuple[list[dict[str, Any]], int]:
 def elapsed_s(path: Path) -> float:
     """Seconds of the window that the run had used at its latest line; 0 without one."""
     return max((line["elapsed_s"] for line in _lines(path)), default=0.0)
+
+
+def pace_s(path: Path) -> float | None:
+    """Seconds that a step took on the whole of the latest attempt's way; None without a line."""
+    steps = read(path)
+    return steps[-1]["elapsed_s"] / len(steps) if steps else None
 
 
 def _lines(path: Path) -> list[dict[str, Any]]:

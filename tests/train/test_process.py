@@ -41,6 +41,6 @@ def test_a_request_that_an_earlier_run_left_does_not_count(tmp_path) -> None:
 
 def test_threads_and_kernels_are_as_before_afterwards() -> None:
     were = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
-    with process.steady(2, 1):
+    with process.steady(2):
         assert torch.get_num_threads() == 2 and torch.are_deterministic_algorithms_enabled()
     assert (torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()) == were

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -121,3 +123,20 @@ def test_export_refuses_a_merged_model_that_differs_and_leaves_none(done) -> Non
     with pytest.raises(PeRayError, match="tolerance"):
         export(strict, result.checkpoint, base, home)
     assert home.versions("adapters", "strict") == [1] and home.versions("models", "strict") == []
+
+
+def test_sigterm_stops_after_the_step_and_the_run_goes_on(done) -> None:
+    _, home, base, examples, _, whole = done
+    seen: list[dict] = []
+
+    def terminate(line) -> None:
+        seen.append(line)
+        if line["step"] == 5:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    stopped = train(make_config(), examples, base, home, "stopped", on_step=terminate)
+    assert stopped.stage["stop_reason"] == "signal" and stopped.stage["steps"] == 6 == len(seen)
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL and not (home.run("stopped") / "stop").exists()
+    resumed = train(make_config(), examples, base, home, "stopped", on_step=seen.append)
+    assert resumed.stage["stop_reason"] == "steps"
+    assert [line["loss"] for line in seen] == [line["loss"] for line in whole]

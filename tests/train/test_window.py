@@ -122,6 +122,17 @@ def test_a_run_restarted_near_its_end_still_anneals(tmp_path) -> None:
     assert window.horizon(200, 10**6, current=230) == 205
 
 
+def test_a_run_killed_before_its_first_checkpoint_goes_by_the_pace_in_its_log(tmp_path) -> None:
+    lines: list[dict] = []
+    (tmp_path / "steps.jsonl").write_text('{"step": 10, "elapsed_s": 300.0}\n' + '{"step": 11, "elapsed_s": 400.0}\n')
+    clock = Clock()
+    with StepLog(tmp_path / "steps.jsonl") as log:
+        assert log.pace_s == 200.0
+        toy_fit(window=Window(1600.0, 0.0, clock), clock=clock, log=log, evaluation=[], on_step=lines.append,
+                batches=Endless(clock, 200.0), settings=toy_settings(steps=10**6))  # fmt: skip
+    assert lines[0]["horizon_steps"] == 6 == len(lines) and lines[-1]["lr"] <= 1e-2 * 0.11
+
+
 def test_the_margin_must_leave_time_to_train() -> None:
     with pytest.raises(ValueError, match="margin_s=20 is not shorter than window_s=20"):
         Window(20.0, 20.0)
