@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
 import os
 import secrets
@@ -80,10 +81,16 @@ def _local() -> dict[str, object]:
     }
 
 
+def _job_environ() -> dict[str, str]:
+    """Variables that a submitted job's runtime environment sets; Ray refuses to be told one of them twice."""
+    job = json.loads(os.environ.get("RAY_JOB_CONFIG_JSON_ENV_VAR") or "{}")
+    return dict((job.get("runtime_env") or {}).get("env_vars") or {})
+
+
 def _init(local: dict[str, object] | None, home: Home) -> None:
     import ray
 
-    environment = {"env_vars": home.environ}
+    environment = {"env_vars": {k: v for k, v in home.environ.items() if k not in _job_environ()}}
     for attempt in range(1, ATTEMPTS + 1):
         try:
             ray.init(runtime_env=environment, logging_level=logging.ERROR, log_to_driver=False, **(local or {}))

@@ -18,7 +18,7 @@ import httpx
 from pe_ray import report
 from pe_ray.cluster import connected
 from pe_ray.config import Config, load
-from pe_ray.errors import PeRayError, UserError
+from pe_ray.errors import PeRayError, TrainingDiverged, UserError
 from pe_ray.run import Run
 from pe_ray.store.paths import Home
 
@@ -176,7 +176,12 @@ def train_job(run: Run, say: Say) -> Path:
             _train(run, say)
     else:
         _train(run, say)
-    return run.finish(run.directory / "report.html")
+    summary = run.finish(run.directory / "report.html")
+    if run.stages["train"]["stop_reason"] == "nan":
+        raise TrainingDiverged(
+            f"run_id={run.id}: the loss stayed not finite; the last finite checkpoint is kept; {summary}"
+        )
+    return summary
 
 
 def _train(run: Run, say: Say) -> None:

@@ -68,7 +68,7 @@ def test_a_submitted_training_job_succeeds(cluster: dict[str, str], tmp_path: Pa
     entry = ["python", "jobs/train_moe.py", "--config", "jobs/configs/quickstart.yaml", "--run-id", "submitted"]
     small = ["--set", "train.steps=6", "--set", "base.tiny.steps=10", "--set", "train.profile=balanced"]
     runtime = json.dumps(
-        {"env_vars": {"PE_RAY_HOME": cluster["PE_RAY_HOME"]}, "excludes": [".git", ".venv", ".pe_ray"]}
+        {"env_vars": {"PE_RAY_HOME": cluster["PE_RAY_HOME"]}, "excludes": ["/.git", "/.venv", "/.pe_ray"]}
     )
     done = subprocess.run(
         [
@@ -89,7 +89,7 @@ def test_a_submitted_training_job_succeeds(cluster: dict[str, str], tmp_path: Pa
         timeout=600,
         check=False,
     )
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    assert done.returncode == 0, done.stdout[-3000:]
     assert "succeeded" in done.stdout.lower()
     paths = re.findall(r"^(/\S+/runs/submitted/summary\.json)$", done.stdout, flags=re.M)
     summary = json.loads(Path(paths[-1]).read_text())
