@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from markupsafe import Markup
 
 from pe_ray.monitor.page import Page, axes, facts, note, plot, table
 from pe_ray.run import Run
+from pe_ray.train import steplog
 
 Stage = Mapping[str, Any]
 
@@ -78,7 +78,7 @@ def train(page: Page, stage: Stage, run: Run) -> None:
     """Loss over the run, and who answered."""
     keys = ("steps", "tokens", "tokens_per_s", "stop_reason", "first_loss", "last_loss", "eval_loss_start", "eval_loss")
     parts = [facts([(k.replace("_", " "), stage[k]) for k in (*keys, "perplexity", "trainable_share")])]
-    steps = steps_of(run.directory / "steps.jsonl")
+    steps = [s for s in steplog.read(run.directory / "steps.jsonl") if s["terms"]]  # a skipped step has no terms
     if steps:
         parts.append(plot(_curves(steps), "loss terms and learning rate by step"))
     parts.append(table(["expert", "share of routed tokens"], list(stage["expert_share"].items())))
@@ -95,14 +95,6 @@ def _curves(steps: list[dict[str, Any]]) -> Any:
     right.plot(x, [s["lr"] for s in steps], linewidth=1.4)
     right.set(xlabel="step", ylabel="learning rate")
     return figure
-
-
-def steps_of(path: Path) -> list[dict[str, Any]]:
-    """The lines of a step log, one a step (after a restart the last line wins), in order."""
-    if not path.is_file():
-        return []
-    rows = [json.loads(line) for line in path.read_text().splitlines() if line.endswith("}")]
-    return [row for _, row in sorted({r["step"]: r for r in rows}.items())]
 
 
 def export(page: Page, stage: Stage, run: Run) -> None:
