@@ -9,9 +9,7 @@ engine, and the kept records are written by tasks again.
 from __future__ import annotations
 
 import logging
-import os
 import pickle
-import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,41 +23,16 @@ from pe_ray.corpus import annotated, pipeline
 from pe_ray.corpus.pipeline import CorpusResult
 from pe_ray.store.paths import Home
 
-OBJECT_STORE_BYTES = 200 << 20
 IN_FLIGHT = 8
 """Writing tasks at a time."""
-
-log = logging.getLogger(__name__)
 
 
 def build(config: Config, home: Home) -> CorpusResult:
     """Build the corpus on Ray; the result is that of `pipeline.build`, byte for byte where decisions are concerned.
 
-    Raises what `pipeline.build` raises. Connects to the cluster of RAY_ADDRESS, or starts one in this process.
+    Raises what `pipeline.build` raises. Needs a connected Ray (`cluster.connected`).
     """
-    connect()
     return pipeline.run(config, home, _fill, _spread)
-
-
-def connect(attempts: int = 3) -> None:
-    """Make sure that this process has a Ray cluster: the one it has, that of RAY_ADDRESS, or a small one of its own."""
-    if ray.is_initialized():
-        return
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_raylet_start_wait_time_s", "150")  # a busy machine can outlast the default of 30 s
-    options: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
-    if not os.environ.get("RAY_ADDRESS"):
-        options |= {"include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES}
-    for attempt in range(1, attempts + 1):
-        try:
-            ray.init(**options)
-            return
-        except Exception as error:
-            ray.shutdown()
-            if attempt == attempts:
-                raise
-            log.warning("Ray did not start (%s); attempt %d of %d", type(error).__name__, attempt + 1, attempts)
-            time.sleep(2)
 
 
 def _fill(parts: Sequence[annotated.Part], out: Path) -> None:
