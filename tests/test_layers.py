@@ -21,7 +21,7 @@ LAYERS = [
 STRANGERS = [{"corpus", "train"}, {"serve", "progress"}, {"progress", "model"}]
 RAY_FILES = {"job.py", "app.py"}
 RAY_DOORS = {"cli.py", "quickstart.py", "cluster.py"}  # inside functions only
-NOUN_LIBRARIES = {"pydantic", "pyarrow", "yaml", "pe_ray"}
+NOUN_LIBRARIES = {"pydantic", "pydantic_core", "pyarrow", "yaml", "pe_ray"}
 
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
 

@@ -1,20 +1,25 @@
 """Frozen, strict configuration of every run; loads in a moment, without torch or Ray."""
 
-from pe_ray.config.load import check, config_hash, dump, load
-from pe_ray.config.tree import (
-    PROFILE_NAMES,
+from pe_ray.config.corpus import (
     SHARES,
     SOURCE_KINDS,
-    BaseConfig,
     CheckConfig,
-    Config,
     CorpusConfig,
+    DuplicateConfig,
+    EvalSetSpec,
+    PiiConfig,
+    SourceSpec,
+)
+from pe_ray.config.load import check, config_hash, dump, load
+from pe_ray.config.section import Section
+from pe_ray.config.tree import (
+    PROFILE_NAMES,
+    BaseConfig,
+    Config,
     ExportConfig,
     ModelConfig,
     ProgressConfig,
-    Section,
     ServeConfig,
-    SourceSpec,
     TinyBaseConfig,
     TrainConfig,
     TuneConfig,
@@ -28,8 +33,11 @@ __all__ = [
     "CheckConfig",
     "Config",
     "CorpusConfig",
+    "DuplicateConfig",
+    "EvalSetSpec",
     "ExportConfig",
     "ModelConfig",
+    "PiiConfig",
     "ProgressConfig",
     "Section",
     "ServeConfig",

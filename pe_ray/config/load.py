@@ -22,7 +22,8 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from pe_ray.config.tree import Config, Section
+from pe_ray.config.section import Section
+from pe_ray.config.tree import Config
 from pe_ray.errors import ConfigError
 
 

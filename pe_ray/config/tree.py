@@ -6,99 +6,16 @@ refused. Secrets are not here: they come from the environment through `security/
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal, get_args
+from typing import ClassVar, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
+from pe_ray.config.corpus import CorpusConfig
+from pe_ray.config.section import Section
 from pe_ray.record import DOMAINS
 
-SOURCE_KINDS = ("edge_case", "voice", "psychology", "dual_persona", "standard")
-SHARES = {"edge_case": 0.25, "voice": 0.20, "psychology": 0.15, "dual_persona": 0.10, "standard": 0.30}
 ProfileName = Literal["fast", "balanced", "quality", "memory_efficient"]
 PROFILE_NAMES: tuple[ProfileName, ...] = get_args(ProfileName)
-
-
-class Section(BaseModel):
-    """A part of the tree: frozen, strict about its keys, documented by the line under each field."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, validate_default=True)
-
-    shorthand: ClassVar[str | None] = None
-    """Field that a bare string stands for: `base: tiny` is `base: {name: tiny}`."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _expand_shorthand(cls, value: Any) -> Any:
-        return {cls.shorthand: value} if cls.shorthand and isinstance(value, str) else value
-
-
-class SourceSpec(Section):
-    """One source of the corpus: which reader, over what."""
-
-    shorthand: ClassVar[str | None] = "kind"
-
-    kind: Literal["edge_case", "voice", "psychology", "dual_persona", "standard"]
-    """Which reader understands it; a file of that name stands in `pe_ray/corpus/sources/`."""
-    path: str = "bundled"
-    """File or folder; `bundled` is the sample that comes with pe_ray; `${PE_RAY_DATA}` may stand in it."""
-    licence: str = ""
-    """SPDX id or name of the licence of the texts; empty: what the reader knows."""
-    attribution: str = ""
-    """Who is to be named; empty: what the reader knows."""
-
-
-class CheckConfig(Section):
-    """Thresholds of the row checks; scores lie in 0..1, 1 is good."""
-
-    coherence_min: float = Field(0.05, ge=0, le=1)
-    """Least relatedness of a question and its answer."""
-    generic_min: float = Field(0.35, ge=0, le=1)
-    """Least specificity of an answer; lower ones could answer anything."""
-    bias_min: float = Field(0.5, ge=0, le=1)
-    """Least bias score of what the assistant says."""
-    review_level: int = Field(2, ge=1, le=4)
-    """A record in which triage finds this level or more waits for clinical review."""
-
-
-class CorpusConfig(Section):
-    """From sources to a balanced snapshot."""
-
-    name: str = Field("therapy", pattern=r"^[a-z0-9][a-z0-9_-]*$")
-    """Folder under `corpora/`."""
-    sources: tuple[SourceSpec, ...] = tuple(SourceSpec(kind=k) for k in SOURCE_KINDS)
-    """What is read; several specs may be of one kind."""
-    targets: dict[str, Annotated[float, Field(gt=0, le=1)]] = Field(default_factory=lambda: dict(SHARES))
-    """Share of kept records by source kind; sums to 1."""
-    max_records: int = Field(8000, gt=0)
-    """Most records that balance keeps."""
-    on_shortage: Literal["fail", "renormalise", "repeat"] = "fail"
-    """When a source cannot fill its share: give up, share the rest out over the others, or repeat records."""
-    min_records: int = Field(200, ge=0)
-    """Fewest kept records for which on_shortage=fail accepts a balanced but smaller corpus."""
-    max_repeat: int = Field(3, ge=1)
-    """Most times that one record may stand in the corpus under on_shortage=repeat."""
-    min_processed: float = Field(0.99, ge=0, le=1)
-    """Least share of rows that must be readable; below it the job exits 3."""
-    validation_share: float = Field(0.1, gt=0, lt=0.5)
-    """Share of kept records held out of training, chosen by id."""
-    checks: CheckConfig = CheckConfig()
-    """Thresholds; changing one does not recompute the annotations."""
-    engine: Literal["ray", "local"] = "ray"
-    """Where the stages run: on Ray Data, or in this process."""
-
-    @model_validator(mode="after")
-    def _targets_fit(self) -> CorpusConfig:
-        total = sum(self.targets.values())
-        if abs(total - 1) > 1e-6:
-            raise ValueError(f"targets sum to {total:g}; they are shares and must sum to 1")
-        kinds = {s.kind for s in self.sources}
-        unknown = sorted(set(self.targets) - set(SOURCE_KINDS))
-        if unknown:
-            raise ValueError(f"targets name {unknown[0]!r}, which is no source kind: {', '.join(SOURCE_KINDS)}")
-        missing = sorted(set(self.targets) - kinds)
-        if missing and self.on_shortage == "fail":
-            raise ValueError(f"targets ask for {missing[0]!r} but no source of that kind is listed")
-        return self
 
 
 class TinyBaseConfig(Section):
