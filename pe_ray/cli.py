@@ -6,6 +6,7 @@ met.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
@@ -35,6 +36,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 corpus_app = typer.Typer(help="Build and look at a corpus.", no_args_is_help=True)
+generate_app = typer.Typer(
+    help="Write records with a language model, held for review where they must be.", no_args_is_help=True
+)
 adapters_app = typer.Typer(help="What has been exported.", no_args_is_help=True)
 serve_app = typer.Typer(help="Serve a model and its journal.", no_args_is_help=True)
 progress_app = typer.Typer(help="Read a client's journal and progress on this machine.", no_args_is_help=True)
@@ -43,6 +47,7 @@ config_app = typer.Typer(help="What a run can be told.", no_args_is_help=True)
 keys_app = typer.Typer(help="API keys of production mode.", no_args_is_help=True)
 for name, group in (
     ("corpus", corpus_app),
+    ("generate", generate_app),
     ("adapters", adapters_app),
     ("serve", serve_app),
     ("progress", progress_app),
@@ -102,16 +107,57 @@ def corpus_report(
     name: Annotated[str | None, typer.Argument(help="Corpus name; the newest snapshot of it, or of all.")] = None,
 ) -> None:
     """Print the path of the newest snapshot's report."""
-    from pe_ray.errors import UserError
     from pe_ray.store.paths import Home
 
-    home = Home.find()
-    found = sorted((home.root / "corpora").glob(f"{name or '*'}/*/report.html"), key=lambda p: p.stat().st_mtime)
-    if not found:
-        raise UserError(
-            f"name={name or 'any'}: no finished corpus under {home.root / 'corpora'}; run `pe-ray corpus build`"
-        )
-    typer.echo(found[-1])
+    typer.echo(_newest(Home.find(), name) / "report.html")
+
+
+@corpus_app.command("explain")
+def corpus_explain(
+    record: Annotated[str, typer.Argument(help="A record's id or its beginning, or file:line of a row.")],
+    name: Annotated[str | None, typer.Option("--corpus", help="Corpus name; else the newest that knows it.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Tell a record's whole story: as read, what changed, verdicts, cluster, decision, where it went."""
+    from dataclasses import asdict
+
+    from pe_ray.corpus import explain
+    from pe_ray.store.paths import Home
+
+    story = explain.explain(Home.find(), record, name)
+    text = json.dumps(asdict(story), indent=1, ensure_ascii=False) if as_json else "\n".join(explain.lines(story))
+    typer.echo(text)
+
+
+@corpus_app.command("export")
+def corpus_export(
+    form: Annotated[str, typer.Argument(help="jsonl, json, csv, messages or hdf5.")],
+    name: Annotated[
+        str | None, typer.Option("--corpus", help="Corpus name; the newest snapshot of it, or of all.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Folder; else exports/ beside the snapshot.")] = None,
+) -> None:
+    """Write a snapshot in another form and print where it is."""
+    from pe_ray.corpus.formats import export as write
+    from pe_ray.store.paths import Home
+
+    typer.echo(write(_newest(Home.find(), name), form, out))
+
+
+@generate_app.command("edge-cases")
+def generate_edge_cases(
+    config: ConfigFile = None, set_: Overrides = None, as_json: AsJson = False, dry_run: DryRun = False
+) -> None:
+    """Write edge cases, by category and difficulty, with a language model or from templates; the same again resumes."""
+    _generate("edge-cases", _load(config, set_, None), as_json, dry_run)
+
+
+@generate_app.command("personas")
+def generate_personas(
+    config: ConfigFile = None, set_: Overrides = None, as_json: AsJson = False, dry_run: DryRun = False
+) -> None:
+    """Write dialogues between two personas from the store of persona cards; the same again resumes."""
+    _generate("personas", _load(config, set_, None), as_json, dry_run)
 
 
 @app.command()
@@ -433,6 +479,30 @@ def main(argv: Sequence[str] | None = None) -> None:
         sys.exit(_report(error))
 
 
+def _newest(home: Home, name: str | None) -> Path:
+    """The newest finished snapshot of a corpus, or of all."""
+    from pe_ray.errors import UserError
+
+    found = (home.root / "corpora").glob(f"{name or '*'}/*/records")
+    newest = sorted((p.parent for p in found), key=lambda p: p.stat().st_mtime)
+    if not newest:
+        raise UserError(
+            f"name={name or 'any'}: no finished corpus under {home.root / 'corpora'}; run `pe-ray corpus build`"
+        )
+    return newest[-1]
+
+
+def _generate(kind: str, config: Config, as_json: bool, dry_run: bool) -> None:
+    from pe_ray.corpus import generate
+    from pe_ray.store.paths import Home
+
+    if dry_run:
+        say(generate.plan(kind, config.generate, Home.find()))
+        return
+    result = generate.run(kind, config.generate, Home.find(), say)
+    typer.echo(json.dumps({**result.summary, "path": str(result.path)}, indent=1) if as_json else str(result.path))
+
+
 def _of_client(client: str, what: str, **params: Any) -> httpx.Response:
     """A client's page from the running server, or from the journal's own application where none runs."""
     import httpx
@@ -502,6 +572,10 @@ def _report(error: Exception) -> int:
         for line in str(cause).splitlines():
             say(f"error: {line}")
         return cause.exit_code
+    if isinstance(cause, OSError) and cause.errno == errno.ENOSPC:
+        where = f" ({cause.filename})" if cause.filename else ""
+        say(f"error: the disk is full{where}; make room and run the same again, finished parts are kept")
+        return 1
     lines = str(cause).strip().splitlines() or [""]
     say(f"error: {type(cause).__name__}: {lines[0][:300]} (PE_RAY_DEBUG=1 shows where)")
     return 1

@@ -10,6 +10,7 @@ from pe_ray.config.corpus import (
     PiiConfig,
     SourceSpec,
 )
+from pe_ray.config.generate import GenerateConfig
 from pe_ray.config.load import check, config_hash, dump, load
 from pe_ray.config.section import Section
 from pe_ray.config.tree import (
@@ -36,6 +37,7 @@ __all__ = [
     "DuplicateConfig",
     "EvalSetSpec",
     "ExportConfig",
+    "GenerateConfig",
     "ModelConfig",
     "PiiConfig",
     "ProgressConfig",

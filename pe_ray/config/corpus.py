@@ -122,6 +122,8 @@ class DuplicateConfig(Section):
     """Tasks that a band is spread over; empty: one for less than 3 million records, then one for each million."""
     index: Path | None = None
     """Folder of an earlier corpus' index: what is like a record in it is removed too."""
+    save_index: bool = False
+    """Leave such an index of the kept records in the snapshot, for the next crawl."""
     semantic: str | None = None
     """Embedder of semantic duplicates: `hashing`, or `module:attribute` with an `encode(texts)`; empty: none."""
     semantic_threshold: float = Field(0.95, gt=0, le=1)
@@ -186,6 +188,8 @@ class CorpusConfig(Section):
     """Forms that are written beside the Parquet files."""
     engine: Literal["ray", "local"] = "ray"
     """Where the stages run: on Ray Data, or in this process."""
+    part_mib: float = Field(4.0, gt=0)
+    """Input of one reading task: small enough to spread over cores, large enough to hide the task's own cost."""
 
     @model_validator(mode="after")
     def _targets_fit(self) -> CorpusConfig:

@@ -11,6 +11,7 @@ from typing import ClassVar, Literal, get_args
 from pydantic import Field, model_validator
 
 from pe_ray.config.corpus import CorpusConfig
+from pe_ray.config.generate import GenerateConfig
 from pe_ray.config.section import Section
 from pe_ray.record import DOMAINS
 
@@ -235,6 +236,8 @@ class Config(Section):
     """Name of the run; the same name resumes. Empty: one is made."""
     corpus: CorpusConfig = CorpusConfig()
     """Sources, checks, balance."""
+    generate: GenerateConfig = GenerateConfig()
+    """Records written by a language model or from templates."""
     base: BaseConfig = BaseConfig()
     """The frozen base."""
     model: ModelConfig = ModelConfig()

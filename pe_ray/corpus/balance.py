@@ -7,8 +7,13 @@ of their hash, so the choice depends on ids alone, not on the order of reading.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
 
 from pe_ray.config import CorpusConfig
 from pe_ray.record import digest
@@ -76,16 +81,48 @@ def largest_size(have: Mapping[str, int], targets: Mapping[str, float], at_most:
     return size
 
 
-def choose(ids: Mapping[str, Sequence[str]], counts: Mapping[str, int]) -> dict[str, dict[int, int]]:
-    """Position -> copies, by source: smallest hash first, and a second round only after all were taken."""
-    picked: dict[str, dict[int, int]] = {}
-    for source, members in ids.items():
-        ranked = sorted(range(len(members)), key=lambda i: (digest("balance", members[i]), i))
-        wanted = counts.get(source, 0)
-        rounds, rest = divmod(wanted, len(ranked)) if ranked else (0, 0)
-        copies = {i: rounds + (rank < rest) for rank, i in enumerate(ranked)}
-        picked[source] = {i: n for i, n in copies.items() if n}
-    return picked
+def choose(ids: pa.Array | pa.ChunkedArray, wanted: int, cells: Sequence[str] | None = None) -> NDArray[np.int32]:
+    """Copies of each record of a source, `wanted` in all: smallest hash first, twice only after all were taken once.
+
+    With `cells` (a name for each record) as many are taken from each cell as from any other that is not used up.
+    """
+    num = len(ids)
+    copies = np.zeros(num, np.int32)
+    if not num:
+        return copies
+    rounds, rest = divmod(wanted, num)
+    copies += rounds
+    rank = hash_rank(ids)
+    for rows, count in _by_cell(cells, rest) if cells is not None else [(np.arange(num), rest)]:
+        copies[rows[np.argsort(rank[rows], kind="stable")[:count]]] += 1
+    return copies
+
+
+def hash_rank(ids: pa.Array | pa.ChunkedArray) -> NDArray[np.uint64]:
+    """A number for each id by which records are taken: it looks random, and is the same in every run."""
+    return np.array([int(digest("balance", i)[:16], 16) for i in ids.to_pylist()], np.uint64)
+
+
+def even_counts(have: Mapping[str, int], size: int) -> dict[str, int]:
+    """`size` shared out over cells as evenly as what they have allows; ties by name."""
+    counts, left = dict.fromkeys(have, 0), min(size, sum(have.values()))
+    while left:
+        open_cells = sorted(c for c in have if counts[c] < have[c])
+        each, extra = divmod(left, len(open_cells))
+        for number, cell in enumerate(open_cells):
+            taken = min(each + (number < extra), have[cell] - counts[cell])
+            counts[cell] += taken
+            left -= taken
+    return counts
+
+
+def _by_cell(cells: Sequence[str], size: int) -> Iterator[tuple[NDArray[np.int64], int]]:
+    members: dict[str, list[int]] = defaultdict(list)
+    for row, cell in enumerate(cells):
+        members[cell].append(row)
+    counts = even_counts({cell: len(rows) for cell, rows in members.items()}, size)
+    for cell, rows in members.items():
+        yield np.array(rows, np.int64), counts[cell]
 
 
 def _renormalise(have: Mapping[str, int], config: CorpusConfig) -> Balance:

@@ -1,36 +1,46 @@
 """From what the stages wrote about each record to one decision a record; the only step that sees the whole corpus.
 
-It works on key columns, not on text: ids, hashes, verdicts. A record is, in this order,
+It works on key columns, not on text, and on whole columns at a time. A record is, in this order,
 
 1. rejected by `clean`, if nothing usable was left of it;
-2. rejected by `dedup`, if another record says the same (the reason names that record);
-3. held for review, if triage or the class or category of it or of a duplicate asks for it, whatever its scores;
-4. rejected by the first check whose score is under the threshold;
-5. rejected by `balance` (not_selected), if its source has more than its share;
-6. kept, in training or validation.
+2. rejected by `decontaminate`, if an evaluation set holds its words;
+3. rejected by `dedup`, if another record says the same (the reason names that record);
+4. held for review, if triage or the class or category of it or of a duplicate asks for it, whatever its scores;
+5. rejected by the first check whose score is under the threshold;
+6. rejected by `balance`: too many answers to its question (question_cap), too much text from templates (template_cap),
+   or more than its source's share (not_selected);
+7. kept, in training, validation or test.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from pe_ray.config import CheckConfig, CorpusConfig
-from pe_ray.corpus.balance import Balance, choose, share_out
-from pe_ray.corpus.dedup import survivors
-from pe_ray.corpus.quality import bias, coherence, crisis, generic
+from pe_ray.corpus.balance import Balance, choose, hash_rank, share_out
+from pe_ray.corpus.duplicates import KINDS, Duplicates
+from pe_ray.corpus.quality import checks, crisis
 from pe_ray.corpus.split import split
+from pe_ray.corpus.stages import LABELS, score_column
 
 KEPT, REJECTED, HELD = "kept", "rejected", "held"
+STATUSES = (KEPT, REJECTED, HELD)
+TEMPLATE = "template"
+TEMPLATE_SHARE = 0.1
+"""Most of a source that may be text made by templates."""
+REVIEW = "marked for review"
 
 KEY_COLUMNS = (
-    *("part", "row", "id", "source", "domain", "fault", "text_key", "row_key", "group"),
-    *("content_type", "changes", "verdicts", "crisis_level", "crisis_classes"),
-    *("category", "difficulty", "question", "user_words", "assistant_words"),
+    *("id", "source", "uri", "offset", "licence", "domain", "fault", "text_key", "row_key", "group", "content_type"),
+    *("changes", "verdicts", "crisis_level", "crisis_classes", "pii", "language", "contaminated"),
+    *(*LABELS, "user_words", "assistant_words", *(score_column(name) for name in checks.NAMES)),
 )
 """What `decide` and the report read of every record."""
 
@@ -42,94 +52,85 @@ DECISION_COLUMNS = pa.schema(
         ("held_for", pa.list_(pa.string())),
         ("copies", pa.int32()),  # rows in the corpus; more than 1 under on_shortage=repeat
         ("split", pa.string()),
+        ("stands_for", pa.int64()),  # row of the record that stays in this one's place, or its own
     ]
 )
 
 
-@dataclass
-class Decision:
-    """What becomes of one record."""
-
-    status: str = KEPT
-    stage: str | None = None
-    reason: str | None = None
-    held_for: Sequence[str] = ()
-    copies: int = 0
-    split: str | None = None
-
-
 @dataclass(frozen=True)
 class Decided:
-    """The key table with a decision in each row, and how the shares came out."""
+    """The key table with a decision in each row, how the shares came out, and what duplicates were found."""
 
     table: pa.Table
     balance: Balance
+    duplicates: Duplicates
 
 
-def thresholds(checks: CheckConfig) -> dict[str, float]:
+@dataclass
+class Decisions:
+    """What becomes of N records, column by column; all are kept until something is said against them."""
+
+    status: NDArray[np.int8]
+    stage: list[str | None]
+    reason: list[str | None]
+    held_for: list[Sequence[str]] = field(repr=False)
+    copies: NDArray[np.int32]
+    split: list[str | None]
+
+    @classmethod
+    def of(cls, num: int) -> Decisions:
+        return cls(
+            np.zeros(num, np.int8), [None] * num, [None] * num, [()] * num, np.zeros(num, np.int32), [None] * num
+        )
+
+    @property
+    def kept(self) -> NDArray[np.bool_]:
+        """(N,) whether nothing has been said against a record so far."""
+        return self.status == STATUSES.index(KEPT)
+
+    def reject(self, rows: NDArray[np.int64], stage: str, reason: Callable[[int], str]) -> None:
+        """Reject those of `rows` that nothing else has decided."""
+        for row in rows[self.kept[rows]].tolist():
+            self.stage[row], self.reason[row] = stage, reason(row)
+            self.status[row] = STATUSES.index(REJECTED)
+
+    def columns(self) -> dict[str, pa.Array]:
+        """As columns of `DECISION_COLUMNS`, without `stands_for`."""
+        return {
+            "status": pa.array(np.array(STATUSES, object)[self.status], pa.string()),
+            "stage": pa.array(self.stage, pa.string()),
+            "reason": pa.array(self.reason, pa.string()),
+            "held_for": pa.array(self.held_for, pa.list_(pa.string())),
+            "copies": pa.array(self.copies, pa.int32()),
+            "split": pa.array(self.split, pa.string()),
+        }
+
+
+def thresholds(config: CheckConfig) -> dict[str, float]:
     """Least score by check, in the order in which they reject."""
-    return {coherence.NAME: checks.coherence_min, generic.NAME: checks.generic_min, bias.NAME: checks.bias_min}
+    return {name: getattr(config, f"{name}_min") for name in checks.NAMES}
 
 
-def decide(keys: pa.Table, config: CorpusConfig) -> Decided:
-    """Decide every row of a table that has `KEY_COLUMNS`."""
-    column = {name: keys[name].to_pylist() for name in KEY_COLUMNS}
-    decisions = [Decision() for _ in column["id"]]
-    _reject_faults(decisions, column)
-    stands_for = survivors(
-        [None if f else k for f, k in zip(column["fault"], column["text_key"], strict=True)],
-        column["id"],
-        column["row_key"],
-    )
-    _reject_duplicates(decisions, column, stands_for)
-    _hold(decisions, column, stands_for, config.checks.review_level)
-    _reject_by_score(decisions, column, config.checks)
-    balance = _balance(decisions, column, config)
-    _split(decisions, column, config.validation_share)
-    arrays = [pa.array([getattr(d, f.name) for d in decisions], f.type) for f in DECISION_COLUMNS]
-    for field, values in zip(DECISION_COLUMNS, arrays, strict=True):
-        keys = keys.append_column(field, values)
-    return Decided(keys, balance)
+def usable(keys: pa.Table) -> NDArray[np.bool_]:
+    """Whether each record has words left, and none of an evaluation set's."""
+    return pc.and_(pc.is_null(keys["fault"]), pc.is_null(keys["contaminated"])).to_numpy(zero_copy_only=False)
 
 
-def _reject_faults(decisions: Sequence[Decision], column: Mapping[str, list[Any]]) -> None:
-    for decision, fault in zip(decisions, column["fault"], strict=True):
-        if fault:
-            decision.status, decision.stage, decision.reason = REJECTED, "clean", fault
-
-
-def _reject_duplicates(
-    decisions: Sequence[Decision], column: Mapping[str, list[Any]], stands_for: Sequence[int]
-) -> None:
-    for i, survivor in enumerate(stands_for):
-        if survivor != i:
-            decisions[i].status, decisions[i].stage = REJECTED, "dedup"
-            decisions[i].reason = f"same text as {column['id'][survivor]}"
-
-
-def _hold(
-    decisions: Sequence[Decision], column: Mapping[str, list[Any]], stands_for: Sequence[int], review_level: int
-) -> None:
-    reasons: dict[int, list[str]] = defaultdict(list)
-    rows = zip(column["crisis_level"], column["crisis_classes"], column["category"], stands_for, strict=True)
-    for level, classes, category, survivor in rows:
-        reasons[survivor] += crisis.held_for(level, classes, category, review_level)
-    for i, found in reasons.items():
-        if found and decisions[i].status == KEPT:
-            decisions[i].status, decisions[i].held_for = HELD, list(dict.fromkeys(sorted(found)))
-
-
-def _reject_by_score(decisions: Sequence[Decision], column: Mapping[str, list[Any]], checks: CheckConfig) -> None:
-    least = thresholds(checks)
-    for decision, verdicts in zip(decisions, column["verdicts"], strict=True):
-        if decision.status != KEPT:
-            continue
-        scores = {v["check"]: v for v in verdicts}
-        failed = next((c for c, minimum in least.items() if not passes(scores[c]["score"], minimum)), None)
-        if failed:
-            decision.status, decision.stage = REJECTED, failed
-            detail = f" ({scores[failed]['reason']})" if scores[failed]["reason"] else ""
-            decision.reason = f"score {scores[failed]['score']:.3f} is under {least[failed]:g}{detail}"
+def decide(keys: pa.Table, config: CorpusConfig, duplicates: Duplicates) -> Decided:
+    """Decide every row of a table that has `KEY_COLUMNS`; `duplicates` are those of its rows."""
+    found = Decisions.of(len(keys))
+    _reject_named(found, keys["fault"], "clean")
+    _reject_named(found, keys["contaminated"], "decontaminate")
+    _reject_duplicates(found, keys["id"], duplicates)
+    _hold(found, keys, duplicates.stands_for, config.checks.review_level)
+    _reject_by_score(found, keys, config.checks)
+    _cap_questions(found, keys, config.max_per_question)
+    balance = _balance(found, keys, config)
+    _split(found, keys, duplicates.root, config)
+    table = keys.drop_columns(["verdicts"])
+    for name, values in found.columns().items():
+        table = table.append_column(name, values)
+    return Decided(table.append_column("stands_for", pa.array(duplicates.stands_for)), balance, duplicates)
 
 
 def passes(score: float, minimum: float) -> bool:
@@ -137,23 +138,112 @@ def passes(score: float, minimum: float) -> bool:
     return round(score, 4) >= minimum
 
 
-def _balance(decisions: Sequence[Decision], column: Mapping[str, list[Any]], config: CorpusConfig) -> Balance:
-    members: dict[str, list[int]] = defaultdict(list)
-    for i, decision in enumerate(decisions):
-        if decision.status == KEPT:
-            members[column["source"][i]].append(i)
-    balance = share_out({s: len(m) for s, m in members.items()}, config)
-    picked = choose({s: [column["id"][i] for i in m] for s, m in members.items()}, balance.counts)
-    for source, indices in members.items():
-        for position, i in enumerate(indices):
-            decisions[i].copies = picked[source].get(position, 0)
-            if not decisions[i].copies:
-                decisions[i].status, decisions[i].stage, decisions[i].reason = REJECTED, "balance", "not_selected"
+def _reject_named(found: Decisions, reasons: pa.ChunkedArray, stage: str) -> None:
+    rows = np.flatnonzero(pc.is_valid(reasons).to_numpy(zero_copy_only=False))
+    found.reject(rows, stage, lambda row: reasons[row].as_py())
+
+
+def _reject_duplicates(found: Decisions, ids: pa.ChunkedArray, duplicates: Duplicates) -> None:
+    def reason(row: int) -> str:
+        kind = KINDS[duplicates.kind[row]]
+        if kind == "indexed":
+            return f"like {duplicates.outside[row]} of the index, Jaccard {duplicates.likeness[row]:.2f}"
+        survivor = ids[duplicates.stands_for[row]].as_py()
+        if kind == "exact":
+            return f"same text as {survivor}"
+        if kind == "near":
+            return f"nearly the same text as {survivor}, Jaccard {duplicates.likeness[row]:.2f}"
+        return f"means the same as {survivor}, cosine {duplicates.likeness[row]:.2f}"
+
+    found.reject(np.flatnonzero(duplicates.kind > 0), "dedup", reason)
+
+
+def _hold(found: Decisions, keys: pa.Table, stands_for: NDArray[np.int64], review_level: int) -> None:
+    levels = keys["crisis_level"].to_numpy()
+    classes, category, review = keys["crisis_classes"], keys["category"], keys["review"]
+    named = pc.is_in(category, pa.array(list(crisis.HELD_CATEGORIES), pa.string()))
+    signs = (pc.greater(pc.list_value_length(classes), 0), named, pc.equal(review, "required"))
+    told = [pc.fill_null(sign, False).to_numpy(zero_copy_only=False) for sign in signs]  # or_(True, null) is null
+    rows = np.flatnonzero((levels >= review_level) | np.logical_or.reduce(told))
+    reasons: dict[int, list[str]] = defaultdict(list)
+    for row in rows.tolist():
+        why = crisis.held_for(int(levels[row]), classes[row].as_py(), category[row].as_py(), review_level)
+        marked = [REVIEW] if review[row].as_py() == "required" else []
+        reasons[int(stands_for[row])] += why + marked
+    for row, why in reasons.items():
+        if why and found.kept[row]:
+            found.status[row], found.held_for[row] = STATUSES.index(HELD), sorted(set(why))
+
+
+def _reject_by_score(found: Decisions, keys: pa.Table, config: CheckConfig) -> None:
+    verdicts = keys["verdicts"]
+    for check, minimum in thresholds(config).items():
+        scores = keys[score_column(check)].to_numpy().astype(np.float64)
+        rows = np.flatnonzero(np.round(scores, 4) < minimum)  # nan, where the check said nothing, is not less
+
+        def reason(row: int, check: str = check, minimum: float = minimum) -> str:
+            verdict = next(v for v in verdicts[row].as_py() if v["check"] == check)
+            detail = f" ({verdict['reason']})" if verdict["reason"] else ""
+            return f"score {verdict['score']:.3f} is under {minimum:g}{detail}"
+
+        found.reject(rows, check, reason)
+
+
+def _cap_questions(found: Decisions, keys: pa.Table, most: int | None) -> None:
+    if most is None:
+        return
+    rows = np.flatnonzero(found.kept)
+    rows = rows[np.argsort(hash_rank(keys["id"].take(pa.array(rows))), kind="stable")]
+    asked: dict[str, int] = defaultdict(int)
+    over = []
+    for row, group in zip(rows.tolist(), keys["group"].take(pa.array(rows)).to_pylist(), strict=True):
+        asked[group] += 1
+        if asked[group] > most:
+            over.append(row)
+    found.reject(np.array(over, np.int64), "balance", lambda _: "question_cap")
+
+
+def _balance(found: Decisions, keys: pa.Table, config: CorpusConfig) -> Balance:
+    _cap_templates(found, keys)
+    members = _members(found.kept, keys["source"])
+    balance = share_out({s: len(rows) for s, rows in members.items()}, config)
+    for source, rows in members.items():
+        taken = pa.array(rows)
+        cells = None
+        if source == "edge_case" and config.edge_cells == "even":
+            names = pc.binary_join_element_wise(
+                *(pc.fill_null(keys[n].take(taken), "") for n in ("category", "difficulty")), "/"
+            )
+            cells = names.to_pylist()
+        found.copies[rows] = choose(keys["id"].take(taken), balance.counts.get(source, 0), cells)
+        found.reject(rows[found.copies[rows] == 0], "balance", lambda _: "not_selected")
     return balance
 
 
-def _split(decisions: Sequence[Decision], column: Mapping[str, list[Any]], share: float) -> None:
-    kept = [i for i, d in enumerate(decisions) if d.status == KEPT]
-    sides = split([column["domain"][i] for i in kept], [column["group"][i] for i in kept], share)
-    for i, side in zip(kept, sides, strict=True):
-        decisions[i].split = side
+def _cap_templates(found: Decisions, keys: pa.Table) -> None:
+    made = pc.fill_null(pc.equal(keys["generated"], TEMPLATE), False).to_numpy(zero_copy_only=False)
+    for rows in _members(found.kept & made, keys["source"]).values():
+        source = keys["source"][int(rows[0])]
+        own = pc.equal(keys["source"], source).to_numpy(zero_copy_only=False) & found.kept & ~made
+        room = int(np.count_nonzero(own) * TEMPLATE_SHARE / (1 - TEMPLATE_SHARE))
+        ranked = rows[np.argsort(hash_rank(keys["id"].take(pa.array(rows))), kind="stable")]
+        found.reject(ranked[room:], "balance", lambda _: "template_cap")
+
+
+def _members(wanted: NDArray[np.bool_], sources: pa.ChunkedArray) -> Mapping[str, NDArray[np.int64]]:
+    """Rows of each source among those wanted."""
+    coded = sources.combine_chunks().dictionary_encode()
+    codes = coded.indices.to_numpy()
+    found = {name: np.flatnonzero(wanted & (codes == code)) for code, name in enumerate(coded.dictionary.to_pylist())}
+    return {name: rows for name, rows in sorted(found.items()) if len(rows)}
+
+
+def _split(found: Decisions, keys: pa.Table, root: NDArray[np.int64], config: CorpusConfig) -> None:
+    rows = np.flatnonzero(found.kept)
+    taken = pa.array(rows)
+    groups = keys["group"].take(taken).to_pylist()
+    sides = split(
+        keys["domain"].take(taken).to_pylist(), groups, root[rows], config.validation_share, config.test_share
+    )
+    for row, side in zip(rows.tolist(), sides, strict=True):
+        found.split[row] = side

@@ -61,7 +61,8 @@ def survivors(text_keys: Sequence[str | None], ids: Sequence[str], row_keys: Seq
 
 
 def _group(row: dict[str, object], turns: list[tuple[str, str]]) -> str:
-    recording = json.loads(str(row["metadata"])).get("recording")
+    told = json.loads(str(row["metadata"]))
+    recording = told.get("recording") or told.get("conversation")
     if recording:
         return digest(str(row["source"]), recording)
     return digest(next((text for role, text in turns if role == "user"), turns[0][1]))

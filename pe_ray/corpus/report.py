@@ -2,171 +2,193 @@
 
 from __future__ import annotations
 
-import re
-from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
 from importlib import resources
 from typing import Any
 
 import jinja2
+import numpy as np
+import pyarrow as pa
 import yaml
 
 from pe_ray.config import CorpusConfig
-from pe_ray.corpus import plots
-from pe_ray.corpus.decide import HELD, KEPT, REJECTED, Decided, thresholds
+from pe_ray.corpus import mask, plots, tally
 from pe_ray.corpus.ledger import Ledger
-from pe_ray.corpus.quality import crisis
+from pe_ray.corpus.quality.crisis import HELD_CATEGORIES
 from pe_ray.corpus.sources.edge_case import CATEGORIES, DIFFICULTIES
+from pe_ray.corpus.stages import PHASES
 
 MOST_ERRORS = 200
 """Unreadable rows on the page; quarantine.jsonl has all."""
+MOST_PAIRS = 12
 
 
-def render(
+@dataclass(frozen=True)
+class Example:
+    """A rejected record without its words."""
+
+    stage: str
+    reason: str
+    source: str
+    content_type: str
+    turns: Sequence[mask.Turn]
+
+
+@dataclass(frozen=True)
+class Spend:
+    """What generated text came to, where a run of `pe-ray generate` says."""
+
+    usd: float
+    requests: int
+    records: int
+
+
+@dataclass(frozen=True)
+class ReportData:
+    """All that the page says. What is None was not measured, and the page says that."""
+
+    name: str
+    fingerprint: str
+    ledger: Ledger
+    settings: str
+    """The resolved configuration, as YAML."""
+    funnel: Sequence[tuple[str, int]]
+    scores: Sequence[tally.Scores]
+    rejects: Sequence[tuple[str, str, int]]
+    held: Sequence[tuple[str, int, Mapping[str, int]]]
+    domains: Mapping[str, Mapping[str, int]]
+    kinds: Mapping[str, Mapping[str, int]]
+    changes: Mapping[str, int]
+    lengths: Mapping[str, np.ndarray]
+    errors: Sequence[Mapping[str, Any]]
+    problem: str | None = None
+    """The gate that was not met."""
+    matrix: Mapping[str, Mapping[str, tally.Cell]] | None = None
+    examples: Sequence[Example] | None = None
+    duplicates: tally.DuplicateFacts | None = None
+    personal_data: Sequence[tuple[str, int, int]] | None = None
+    languages: Sequence[tuple[str, int, int]] | None = None
+    levels: Mapping[str, int] | None = None
+    """Records by the gravest level that triage found."""
+    concepts: Mapping[str, Any] | None = None
+    """What `knowledge.concepts.count` gives."""
+    cpu_s: Mapping[str, float] | None = None
+    """CPU seconds by phase."""
+    spend: Spend | None = None
+    at: str | None = None
+
+
+def gather(
     config: CorpusConfig,
-    decided: Decided,
+    keys: pa.Table,
     ledger: Ledger,
     quarantine: Sequence[Mapping[str, Any]],
     fingerprint: str,
-    problem: str | None,
-) -> str:
-    """The report as HTML; `problem` is the gate that was not met, if any."""
-    column = {name: decided.table[name].to_pylist() for name in decided.table.schema.names}
-    page = _environment().from_string(_template())
-    return page.render(
-        config=config,
-        ledger=ledger,
+    *,
+    problem: str | None = None,
+    clusters: pa.Table | None = None,
+    rejected: pa.Table | None = None,
+    concepts: Mapping[str, Any] | None = None,
+    cpu_s: Mapping[str, float] | None = None,
+    spend: Spend | None = None,
+) -> ReportData:
+    """The page's content from the decided key columns and what else is known.
+
+    `clusters` is what `duplicates.clusters` gives. `rejected` holds the records (at least id and messages) of the rows
+    that `tally.examples_wanted` names, in that order.
+    """
+    least = {n.removesuffix("_min"): v for n, v in config.checks.model_dump().items() if n.endswith("_min")}
+    return ReportData(
+        name=config.name,
         fingerprint=fingerprint,
-        problem=problem,
-        at=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        ledger=ledger,
         settings=yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True),
-        images=_images(config, column, ledger),
-        rejects=_rejects(column),
-        held=_held(column),
-        changes=_changes(column),
-        domains=_domains(column),
-        kinds=_kinds(column),
-        categories=_categories(column),
-        difficulties=DIFFICULTIES,
-        errors=[dict(u) for u in quarantine[:MOST_ERRORS]],
-        num_errors=len(quarantine),
+        funnel=tally.funnel(keys, ledger, list(least)),
+        scores=tally.scores(keys, least),
+        rejects=tally.rejects(keys),
+        held=tally.held(keys),
+        domains=tally.by(keys, "domain", "split"),
+        kinds=tally.by(keys, "content_type", "question"),
+        changes=tally.counts(keys["changes"].combine_chunks().flatten()),
+        lengths=tally.lengths(keys),
+        errors=quarantine,
+        problem=problem,
+        matrix=tally.matrix(keys),
+        examples=None if rejected is None else _examples(keys, rejected),
+        duplicates=None if clusters is None else tally.duplicates(keys, clusters),
+        personal_data=None if config.pii.tier == "off" else tally.personal_data(keys),
+        languages=tally.languages(keys),
+        levels=tally.counts(keys["crisis_level"]),
+        concepts=concepts,
+        cpu_s=cpu_s,
+        spend=spend,
+        at=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
     )
 
 
-def _images(config: CorpusConfig, column: Mapping[str, list[Any]], ledger: Ledger) -> dict[str, str]:
-    kept = [i for i, s in enumerate(column["status"]) if s == KEPT]
-    lengths = {
-        "what the user says": [column["user_words"][i] for i in kept],
-        "what the assistant says": [column["assistant_words"][i] for i in kept],
+def render(data: ReportData) -> str:
+    """The report as HTML."""
+    images = {
+        "scores": plots.scores(data.scores) if data.scores else None,
+        "lengths": plots.lengths(data.lengths),
+        "likeness": plots.likeness(data.duplicates.likeness) if data.duplicates and data.duplicates.likeness else None,
     }
-    by_check: dict[str, list[float]] = {name: [] for name in (*thresholds(config.checks), crisis.NAME)}
-    for verdicts in column["verdicts"]:
-        for v in verdicts:
-            by_check[v["check"]].append(v["score"])
-    return {
-        "funnel": plots.image(partial(plots.funnel, steps=funnel_steps(column, ledger)), 7.6, 3.0),
-        "shares": plots.image(partial(plots.shares, actual=ledger.shares, targets=ledger.targets), 7.6, 2.6),
-        "scores": plots.image(partial(plots.scores, by_check=by_check, least=thresholds(config.checks)), 10, 2.5),
-        "lengths": plots.image(partial(plots.lengths, by_side=lengths), 7.6, 2.4),
-    }
+    return (
+        _environment()
+        .from_string(_template())
+        .render(
+            data=data,
+            ledger=data.ledger,
+            images=images,
+            examples=_by_reason(data.examples or ()),
+            usual=CATEGORIES,
+            difficulties=DIFFICULTIES,
+            always_held=HELD_CATEGORIES,
+            phases=_phases(data),
+            most_share=max([*data.ledger.shares.values(), *data.ledger.targets.values()], default=0),
+            most_errors=MOST_ERRORS,
+            most_pairs=MOST_PAIRS,
+            hidden=(mask.HIDDEN, mask.NUMBER, mask.MOST_TURNS, mask.MOST_WORDS),
+        )
+    )
 
 
-def funnel_steps(column: Mapping[str, list[Any]], ledger: Ledger) -> list[tuple[str, int]]:
-    """What is left after each step; the last is what the ledger calls kept."""
-    lost = Counter(s if st == REJECTED else st for s, st in zip(column["stage"], column["status"], strict=True))
-    left = ledger.total.records_in
-    steps = [("rows read", left)]
-    gone = {
-        "readable": ledger.total.errors,
-        "usable": lost["clean"],
-        "unique": lost["dedup"],
-        "not held for review": lost[HELD],
-        **{f"passed {check}": lost[check] for check in ("coherence", "generic", "bias")},
-        "kept in balance": lost["balance"],
-    }
-    for name, number in gone.items():
-        left -= number
-        steps.append((name, left))
-    return steps
-
-
-def _rejects(column: Mapping[str, list[Any]]) -> list[tuple[str, str, int]]:
-    rows = zip(column["stage"], column["reason"], column["status"], strict=True)
-    counted = Counter((stage, _kind(reason)) for stage, reason, status in rows if status == REJECTED)
-    return [(stage, reason, n) for (stage, reason), n in sorted(counted.items(), key=lambda kv: (kv[0][0], -kv[1]))]
-
-
-def _kind(reason: str) -> str:
-    """A reason without what is particular to one record."""
-    reason = re.sub(r"same text as \w+", "same text as another record", reason)
-    return re.sub(r"score [\d.]+ is under ([\d.]+).*", r"score under \1", reason)
-
-
-def _held(column: Mapping[str, list[Any]]) -> list[tuple[str, int, dict[str, int]]]:
-    """Reason, records, and of which sources; a record with two reasons counts under both."""
-    by_reason: dict[str, Counter[str]] = {}
-    for reasons, source in zip(column["held_for"], column["source"], strict=True):
-        for reason in reasons or []:
-            by_reason.setdefault(reason, Counter())[source] += 1
+def _examples(keys: pa.Table, rejected: pa.Table) -> list[Example]:
+    rows = tally.examples_wanted(keys)
+    told = keys.select(["id", "stage", "reason", "source", "content_type"]).take(pa.array(rows, pa.int64())).to_pylist()
+    assert [t["id"] for t in told] == rejected["id"].to_pylist(), "the rejected records are not those that were wanted"
     return [
-        (r, c.total(), dict(sorted(c.items()))) for r, c in sorted(by_reason.items(), key=lambda kv: -kv[1].total())
+        Example(t["stage"], tally.kind(t["reason"]), t["source"], t["content_type"], mask.turns(messages))
+        for t, messages in zip(told, rejected["messages"].to_pylist(), strict=True)
     ]
 
 
-def _changes(column: Mapping[str, list[Any]]) -> list[tuple[str, int]]:
-    return Counter(name for changes in column["changes"] for name in changes).most_common()
+def _by_reason(examples: Sequence[Example]) -> dict[tuple[str, str], list[Example]]:
+    found: dict[tuple[str, str], list[Example]] = {}
+    for example in examples:
+        found.setdefault((example.stage, example.reason), []).append(example)
+    return found
 
 
-def _domains(column: Mapping[str, list[Any]]) -> dict[str, Counter[str]]:
-    found: dict[str, Counter[str]] = {}
-    for domain, side in zip(column["domain"], column["split"], strict=True):
-        if side:
-            found.setdefault(domain, Counter())[side] += 1
-    return dict(sorted(found.items()))
-
-
-def _kinds(column: Mapping[str, list[Any]]) -> dict[str, Counter[str]]:
-    """Kept records by content type, and whether their question was extracted or written for the answer."""
-    found: dict[str, Counter[str]] = {}
-    rows = zip(column["content_type"], column["question"], column["status"], strict=True)
-    for content_type, question, status in rows:
-        if status == KEPT:
-            found.setdefault(content_type, Counter())[question or "unstated"] += 1
-    return dict(sorted(found.items()))
-
-
-def _categories(column: Mapping[str, list[Any]]) -> list[dict[str, Any]]:
-    """Coverage of the edge-case categories: records by difficulty, and how many were kept or held."""
-    by_difficulty: Counter[tuple[str, str]] = Counter()
-    by_status: Counter[tuple[str, str]] = Counter()
-    rows = zip(column["source"], column["category"], column["difficulty"], column["status"], strict=True)
-    for source, category, difficulty, status in rows:
-        if source == "edge_case":
-            by_difficulty[category, difficulty] += 1
-            by_status[category, status] += 1
-    return (
-        [
-            {
-                "name": name,
-                "usual": usual,
-                "always_held": name in crisis.HELD_CATEGORIES,
-                "read": [by_difficulty[name, d] for d in DIFFICULTIES],
-                "kept": by_status[name, KEPT],
-                "held": by_status[name, HELD],
-            }
-            for name, usual in CATEGORIES.items()
-        ]
-        if by_status
-        else []
-    )
+def _phases(data: ReportData) -> list[dict[str, Any]] | None:
+    """Seconds, share and seconds per 1,000 rows of each phase; a phase of which nothing is known has None."""
+    if data.cpu_s is None:
+        return None
+    total, rows = sum(data.cpu_s.values()) or 1.0, max(1, data.ledger.total.records_in)
+    found: list[dict[str, Any]] = [{"name": name, "s": None} for name in PHASES if name not in data.cpu_s]
+    found += [{"name": n, "s": s, "share": s / total, "per_1000": 1000 * s / rows} for n, s in data.cpu_s.items()]
+    order = [*PHASES, *data.cpu_s]
+    return sorted(found, key=lambda phase: order.index(phase["name"]))
 
 
 def _environment() -> jinja2.Environment:
-    blocks = {"trim_blocks": True, "lstrip_blocks": True}
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, **blocks)
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
     environment.filters["percent"] = lambda share, digits=1: f"{100 * share:.{digits}f} %"
+    environment.filters["width"] = lambda part, whole: f"{100 * part / whole if whole else 0:.2f}%"
     environment.filters["thousands"] = lambda n: f"{n:,}"
     return environment
 

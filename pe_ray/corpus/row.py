@@ -56,13 +56,24 @@ def texts(data: dict[str, Any], name: str) -> list[str]:
     return [v.strip() for v in value if v.strip()]
 
 
+def objects(data: dict[str, Any], name: str) -> list[dict[str, Any]]:
+    """A list of objects."""
+    value = data.get(name)
+    if not isinstance(value, list) or not all(isinstance(v, dict) for v in value):
+        raise Fault(name, "is missing or no list of objects")
+    return value
+
+
 def flag(data: dict[str, Any], name: str) -> bool:
-    """A true or false under `name`; anything else is a Fault, never coerced."""
+    """A true or false under `name` (as a table writes it: in words); anything else is a Fault, never coerced."""
     if name not in data:
         raise Fault(name, "is missing; true or false is wanted")
-    if not isinstance(data[name], bool):
-        raise Fault(name, f"is {kind(data[name])}; true or false is wanted")
-    return data[name]
+    value = data[name]
+    if isinstance(value, str) and value.strip().casefold() in ("true", "false"):
+        return value.strip().casefold() == "true"
+    if not isinstance(value, bool):
+        raise Fault(name, f"is {kind(value)}; true or false is wanted")
+    return value
 
 
 def one_of(name: str, value: str, allowed: Sequence[str]) -> str:

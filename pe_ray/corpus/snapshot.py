@@ -1,10 +1,15 @@
 """A corpus on disk, whole or not at all.
 
     corpora/<name>/<fingerprint>/
-        records/00000.parquet ...   kept records: RECORD_SCHEMA and `split` (train, validation)
+        records/00000.parquet ...   kept records: RECORD_SCHEMA and `split` (train, validation, test)
         review.parquet              held records: RECORD_SCHEMA and `held_for`
         rejects.parquet             record_id, stage, reason
         quarantine.jsonl            unreadable rows: source, uri, offset (line), field, reason
+        clusters.parquet            duplicates: record_id, cluster, survivor, likeness, kind
+        decisions.parquet           every record: where its annotation is, and what became of it (`corpus explain`)
+        settings.json               what the sources were told, and the thresholds
+        concepts.jsonl              the psychology that the records were made from, by stable id
+        README.md                   the data set card
         report.html                 what happened, in one file
         manifest.json               last
 
@@ -16,21 +21,29 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pe_ray.config import CheckConfig, Config, config_hash
+from pe_ray.corpus import card
 from pe_ray.corpus.decide import HELD, KEPT, REJECTED, Decided, passes, thresholds
+from pe_ray.corpus.duplicates import Spread, clusters, texts_of
+from pe_ray.corpus.knowledge import concepts
 from pe_ray.corpus.ledger import Ledger, draw_up
+from pe_ray.corpus.neardup import Index, Settings
 from pe_ray.corpus.quality import crisis
-from pe_ray.errors import GateNotMet, ManifestError
+from pe_ray.corpus.shards import RECORDS, intact
+from pe_ray.corpus.split import SIDES
+from pe_ray.errors import GateNotMet
 from pe_ray.record import RECORD_SCHEMA, REJECT_SCHEMA
 from pe_ray.store import manifest
 from pe_ray.store.paths import Home
@@ -39,6 +52,10 @@ FILE_RECORDS = 5000
 ROW_GROUP_RECORDS = 1000
 KEPT_SCHEMA = RECORD_SCHEMA.append(pa.field("split", pa.string()))
 REVIEW_SCHEMA = RECORD_SCHEMA.append(pa.field("held_for", pa.list_(pa.string())))
+DECISION_NAMES = (
+    *("id", "source", "uri", "offset", "shard", "position"),
+    *("status", "stage", "reason", "held_for", "copies", "split"),
+)
 
 
 class Refused(GateNotMet):
@@ -55,14 +72,20 @@ class Draft:
     """All that a snapshot is written from."""
 
     config: Config
-    annotations: Path
+    shards: Sequence[Path]
     decided: Decided
     quarantine: Sequence[Mapping[str, Any]]
     fingerprint: str
+    spent: Counter[str] = field(default_factory=Counter)
+    """CPU seconds by phase so far."""
 
     def with_status(self, status: str) -> pa.Table:
-        """The key rows of one status."""
-        return self.decided.table.filter(pc.equal(self.decided.table["status"], status))
+        """The key rows of one status, and what each stands for (`merged`)."""
+        table = self.decided.table
+        rows = np.flatnonzero(pc.equal(table["status"], status).to_numpy(zero_copy_only=False))
+        merged = self._merged() if status != REJECTED else {}
+        told = pa.array([merged.get(row) for row in rows.tolist()], pa.string())
+        return table.take(pa.array(rows)).append_column("merged", told)
 
     def ledger(self) -> Ledger:
         """The account of this draft."""
@@ -71,20 +94,30 @@ class Draft:
         errors = Counter(u["source"] for u in self.quarantine)
         return draw_up(*columns, errors, self.config.corpus.targets, balance)
 
+    def _merged(self) -> dict[int, str]:
+        """Row to what it stands for, as JSON: where each removed duplicate stood, and its topics."""
+        table = self.decided.table
+        gone = np.flatnonzero(pc.equal(pc.fill_null(table["stage"], ""), "dedup").to_numpy(zero_copy_only=False))
+        parts = table.select(["stands_for", "uri", "offset", "topics"]).take(pa.array(gone)).to_pylist()
+        found: dict[int, dict[str, list[str]]] = defaultdict(lambda: {"from": [], "topics": []})
+        for row, part in zip(gone.tolist(), parts, strict=True):
+            if part["stands_for"] != row:
+                found[part["stands_for"]]["from"].append(f"{part['uri']}:{part['offset']}")
+                found[part["stands_for"]]["topics"] += (part["topics"] or "").split(",")
+        return {row: json.dumps(what) for row, what in found.items()}
+
 
 @dataclass(frozen=True)
 class Slice:
     """Decided rows that become one file, and where their records are."""
 
     rows: pa.Table
-    annotations: Path
+    shards: tuple[Path, ...]
     target: Path
     checks: CheckConfig
 
 
-def write(
-    draft: Draft, home: Home, spread: Callable[[Callable[[Slice], None], Sequence[Slice]], None]
-) -> tuple[Path, dict[str, Any]]:
+def write(draft: Draft, home: Home, spread: Spread) -> tuple[Path, dict[str, Any]]:
     """Write the snapshot (unless it is there) and give back its directory and its summary.
 
     Raises Refused if a gate is not met.
@@ -97,52 +130,69 @@ def write(
         _refuse(draft, ledger, home.corpus(name, "refused") / fingerprint, problem)
     if intact(target, "corpus"):
         return target, stage
-    parents = {"config": config_hash(draft.config, ("corpus",)), "annotations": draft.annotations.name}
-    with manifest.stage(target, kind="corpus", parents=parents) as out:
+    with manifest.stage(target, kind="corpus", parents={"config": config_hash(draft.config, ("corpus",))}) as out:
         (out / "records").mkdir()
-        spread(write_slice, _slices(draft, out / "records"))
+        for seconds in spread(write_slice, _slices(draft, out / "records")):
+            draft.spent["write"] += seconds
         _write_review(draft, out / "review.parquet")
         _write_account(draft, ledger, out.path, None)
+        if draft.config.corpus.duplicates.save_index:
+            _write_index(draft, out / "index")
+        facts = card.facts_of(
+            draft.config.corpus, draft.decided.table, pq.read_table(out / "clusters.parquet"), stage, _splits(draft)
+        )
+        (out / card.NAME).write_text(card.render(facts, out / "records"), encoding="utf-8")
         out.facts.update({k: v for k, v in stage.items() if k != "manifest"}, splits=_splits(draft))
+        out.facts["cpu_s"] = {phase: round(seconds, 3) for phase, seconds in sorted(draft.spent.items())}
     return target, stage
 
 
-def intact(directory: Path, kind: str) -> bool:
-    """Whether a finished directory is there and whole; a damaged one is removed, since it can be made again."""
-    if not manifest.is_finished(directory):
-        return False
-    try:
-        manifest.read(directory, kind)
-    except ManifestError:
-        shutil.rmtree(directory)
-        return False
-    return True
+def write_slice(piece: Slice) -> float:
+    """One file of kept records, each as often as it was taken, with the verdicts under the thresholds in force.
 
-
-def write_slice(piece: Slice) -> None:
-    """One file of kept records, each as often as it was taken, with the verdicts under the thresholds in force."""
-    table = fetch(piece.rows, piece.annotations, piece.checks)
+    Returns the CPU seconds that it took.
+    """
+    began = time.process_time()
+    table = fetch(piece.rows, piece.shards, piece.checks)
     table = table.append_column("split", piece.rows["split"].combine_chunks())
-    copies = [i for i, n in enumerate(piece.rows["copies"].to_pylist()) for _ in range(n)]
-    table = table.take(pa.array(copies, pa.int64())).select(KEPT_SCHEMA.names).combine_chunks()
+    copies = np.repeat(np.arange(len(table)), piece.rows["copies"].to_numpy())
+    table = table.take(pa.array(copies)).select(KEPT_SCHEMA.names).combine_chunks()
     pq.write_table(table, piece.target, compression="zstd", row_group_size=ROW_GROUP_RECORDS)
+    return time.process_time() - began
 
 
-def fetch(rows: pa.Table, annotations: Path, checks: CheckConfig) -> pa.Table:
+def fetch(rows: pa.Table, shards: Sequence[Path], checks: CheckConfig) -> pa.Table:
     """The annotated records of some key rows, in their order, with `passed` of each verdict as decided."""
-    files = rows["file"].to_pylist()
+    numbers, positions = rows["shard"].to_numpy(), rows["position"].to_numpy()
     pieces, order = [], []
-    for file in dict.fromkeys(files):
-        here = [i for i, f in enumerate(files) if f == file]
-        positions = rows["position"].take(pa.array(here))
-        pieces.append(pq.read_table(annotations / "records" / file, columns=RECORD_SCHEMA.names).take(positions))
-        order += here
-    back = sorted(range(len(order)), key=order.__getitem__)
-    table = pa.concat_tables(pieces).take(pa.array(back, pa.int64()))
+    for number in np.unique(numbers).tolist():
+        here = np.flatnonzero(numbers == number)
+        table = pq.read_table(shards[number] / RECORDS, columns=RECORD_SCHEMA.names)
+        pieces.append(table.take(pa.array(positions[here])))
+        order.append(here)
+    table = pa.concat_tables(pieces) if pieces else RECORD_SCHEMA.empty_table()
+    table = table.take(pa.array(np.argsort(np.concatenate(order or [np.empty(0, np.int64)]), kind="stable")))
     held = [bool(h) for h in rows["held_for"].to_pylist()]
     verdicts = [_passed(v, h, checks) for v, h in zip(table["verdicts"].to_pylist(), held, strict=True)]
-    field = RECORD_SCHEMA.field("verdicts")
-    return table.set_column(RECORD_SCHEMA.get_field_index("verdicts"), field, pa.array(verdicts, field.type))
+    metadata = [
+        _with_merged(m, told) for m, told in zip(table["metadata"].to_pylist(), rows["merged"].to_pylist(), strict=True)
+    ]
+    for name, values in (("verdicts", verdicts), ("metadata", metadata)):
+        at = RECORD_SCHEMA.get_field_index(name)
+        table = table.set_column(at, RECORD_SCHEMA.field(at), pa.array(values, RECORD_SCHEMA.field(at).type))
+    return table
+
+
+def _with_merged(metadata: str, told: str | None) -> str:
+    """A survivor's metadata: `merged_from` names the places of its duplicates, and their topics are its own."""
+    if told is None:
+        return metadata
+    merged, known = json.loads(told), json.loads(metadata)
+    known["merged_from"] = json.dumps(sorted(merged["from"]))
+    topics = dict.fromkeys(t for t in (*known.get("topics", "").split(","), *sorted(merged["topics"])) if t)
+    if topics:
+        known["topics"] = ",".join(topics)
+    return json.dumps(known, ensure_ascii=False, sort_keys=True)
 
 
 def _passed(verdicts: list[dict[str, Any]], held: bool, checks: CheckConfig) -> list[dict[str, Any]]:
@@ -156,7 +206,7 @@ def _passed(verdicts: list[dict[str, Any]], held: bool, checks: CheckConfig) -> 
 def _slices(draft: Draft, folder: Path) -> list[Slice]:
     kept, checks = draft.with_status(KEPT), draft.config.corpus.checks
     return [
-        Slice(rows, draft.annotations, folder / f"{number:05d}.parquet", checks)
+        Slice(rows, tuple(draft.shards), folder / f"{number:05d}.parquet", checks)
         for number, rows in enumerate(_batches(kept))
     ]
 
@@ -164,21 +214,80 @@ def _slices(draft: Draft, folder: Path) -> list[Slice]:
 def _write_review(draft: Draft, path: Path) -> None:
     with pq.ParquetWriter(path, REVIEW_SCHEMA, compression="zstd") as writer:
         for rows in _batches(draft.with_status(HELD)):
-            table = fetch(rows, draft.annotations, draft.config.corpus.checks)
+            table = fetch(rows, draft.shards, draft.config.corpus.checks)
             writer.write_table(table.append_column("held_for", rows["held_for"].combine_chunks()))
 
 
 def _write_account(draft: Draft, ledger: Ledger, folder: Path, problem: str | None) -> None:
-    from pe_ray.corpus import report  # matplotlib and jinja2, which no other step and no worker needs
-
+    began = time.process_time()
     rows = draft.with_status(REJECTED).select(["id", "stage", "reason"]).rename_columns(REJECT_SCHEMA.names)
     keys = [("record_id", "ascending"), ("stage", "ascending"), ("reason", "ascending")]
     rejects = rows.cast(REJECT_SCHEMA).sort_by(keys).combine_chunks()
     pq.write_table(rejects, folder / "rejects.parquet", compression="zstd")
     lines = "".join(json.dumps(dict(u), ensure_ascii=False) + "\n" for u in draft.quarantine)
     (folder / "quarantine.jsonl").write_text(lines, encoding="utf-8")
-    page = report.render(draft.config.corpus, draft.decided, ledger, draft.quarantine, draft.fingerprint, problem)
-    (folder / "report.html").write_text(page, encoding="utf-8")
+    concepts.write(folder / "concepts.jsonl", concepts.collect(_concept_rows(draft)))
+    found = clusters(draft.decided.table["id"], draft.decided.duplicates)
+    pq.write_table(found, folder / "clusters.parquet", compression="zstd")
+    pq.write_table(_decisions(draft), folder / "decisions.parquet", compression="zstd")
+    corpus = draft.config.corpus.model_dump(mode="json", include={"name", "sources", "checks"})
+    manifest.write_json(folder / "settings.json", corpus)
+    draft.spent["write"] += time.process_time() - began
+    _write_page(draft, ledger, folder, problem)
+
+
+def _concept_rows(draft: Draft) -> Iterator[concepts.Row]:
+    """What the records without a fault tell of their concepts."""
+    columns = ["concept_id", "fault", "metadata", "uri", "offset", "licence", "attribution"]
+    for shard in dict.fromkeys(draft.shards):
+        table = pq.read_table(shard / RECORDS, columns=columns)
+        wanted = pc.and_(pc.is_valid(table["concept_id"]), pc.is_null(table["fault"]))
+        for row in table.filter(wanted).select(columns[2:]).to_pylist():
+            yield concepts.Row(json.loads(row.pop("metadata")), **row)
+
+
+def _write_index(draft: Draft, folder: Path) -> None:
+    """The kept records as an index, so that the next crawl leaves out what is like them."""
+    told = draft.config.corpus.duplicates
+    settings = Settings(told.permutations, told.bands, told.ngram, told.threshold)
+    kept = draft.with_status(KEPT)
+    by_shard = kept["shard"].to_numpy()
+    parts = []
+    for number in np.unique(by_shard).tolist():
+        rows = kept.filter(pa.array(by_shard == number))
+        parts.append(
+            Index.of(texts_of(draft.shards[number]).take(rows["position"].combine_chunks()), rows["id"], settings)
+        )
+    Index.joined(parts).save(folder)
+
+
+def _decisions(draft: Draft) -> pa.Table:
+    """What `corpus explain` looks up: a row for each record, its shard by key."""
+    table = draft.decided.table.select(list(DECISION_NAMES))
+    names = pa.array([s.name for s in draft.shards], pa.string())
+    at = table.schema.get_field_index("shard")
+    return table.set_column(at, "shard", names.take(table["shard"].combine_chunks())).combine_chunks()
+
+
+def _write_page(draft: Draft, ledger: Ledger, folder: Path, problem: str | None) -> None:
+    from pe_ray.corpus import report, tally  # matplotlib and jinja2, which no other step and no worker needs
+
+    config, table = draft.config.corpus, draft.decided.table
+    wanted = table.take(pa.array(tally.examples_wanted(table), pa.int64()))
+    rejected = fetch(wanted.append_column("merged", pa.nulls(len(wanted), pa.string())), draft.shards, config.checks)
+    data = report.gather(
+        config,
+        table,
+        ledger,
+        draft.quarantine,
+        draft.fingerprint,
+        problem=problem,
+        clusters=pq.read_table(folder / "clusters.parquet"),
+        rejected=rejected,
+        concepts=concepts.count(concepts.read(folder / "concepts.jsonl")),
+        cpu_s=draft.spent,
+    )
+    (folder / "report.html").write_text(report.render(data), encoding="utf-8")
 
 
 def _gate(draft: Draft, ledger: Ledger) -> str | None:
@@ -202,7 +311,7 @@ def _refuse(draft: Draft, ledger: Ledger, folder: Path, problem: str) -> None:
 def _splits(draft: Draft) -> dict[str, dict[str, int]]:
     kept = draft.with_status(KEPT)
     counted = Counter(zip(kept["split"].to_pylist(), kept["domain"].to_pylist(), strict=True))
-    return {side: {d: n for (s, d), n in sorted(counted.items()) if s == side} for side in ("train", "validation")}
+    return {side: {d: n for (s, d), n in sorted(counted.items()) if s == side} for side in SIDES}
 
 
 def _batches(rows: pa.Table) -> Iterator[pa.Table]:

@@ -123,19 +123,19 @@ def masked(m: Middle, w: Pairs) -> tuple[Tensor, Tensor]:
 
 def lean(m: Middle, w: Pairs) -> tuple[Tensor, Tensor]:
     """As `masked` and for SiLU, keeping little for the backward pass."""
-    return _mix(m, w, slot_parts(m.routing.expert_NK, w.num_experts, w.rank, w.scale, m.x_NH.dtype))
+    return _mix(m, w, slot_parts(m.routing.expert_NK, w.num_experts, w.rank, w.scale, m.x_NH.dtype), lean=True)
 
 
 def sets(m: Middle, w: Pairs, order: Order) -> tuple[Tensor, Tensor]:
     """For SiLU and tokens in the order of `mix.sort_by_set`."""
-    return _mix(m, w, set_parts(order, w.rank, w.scale, m.gate_NI.shape[1]))
+    return _mix(m, w, set_parts(order, w.rank, w.scale, m.gate_NI.shape[1]), lean=False)
 
 
-def _mix(m: Middle, w: Pairs, parts: list[Part]) -> tuple[Tensor, Tensor]:
+def _mix(m: Middle, w: Pairs, parts: list[Part], *, lean: bool) -> tuple[Tensor, Tensor]:
     gate_NZ, up_NZ = m.x_NH @ w.gate_A_ZH.T, m.x_NH @ w.up_A_ZH.T
     weight_NK = m.routing.weight_NK.to(m.x_NH.dtype)
     mixed_NI, down_NZ = Mix.apply(
-        m.gate_NI, m.up_NI, gate_NZ, up_NZ, w.gate_B_ZI, w.up_B_ZI, w.down_A_ZI, weight_NK, m.keep_NI, parts
+        m.gate_NI, m.up_NI, gate_NZ, up_NZ, w.gate_B_ZI, w.up_B_ZI, w.down_A_ZI, weight_NK, m.keep_NI, parts, lean
     )
     return mixed_NI, down_NZ @ w.down_B_ZH
 

@@ -69,54 +69,98 @@ class Mix(torch.autograd.Function):
         weight_NK: Tensor,
         keep_NI: Tensor | None,
         parts: list[Part],
+        lean: bool,
     ) -> tuple[Tensor, Tensor]:
         """gate_NI = W_g x, up_NI = W_u x, gate_NZ = x A_g^T, up_NZ = x A_u^T; returns mixed_NI and down_NZ.
 
         `keep_NI` is the dropout factor of what enters the down pairs. Every row has one part per slot, slot 0 first.
+        With `lean` nothing of [n, I] is kept for the backward pass but gate_NI and up_NI; else g, u and silu(g) are.
         """
-        ctx.save_for_backward(gate_NI, up_NI, gate_NZ, up_NZ, gate_B_ZI, up_B_ZI, down_A_ZI, weight_NK, keep_NI)
-        ctx.parts = parts
+        ctx.parts, ctx.lean = parts, lean
         mixed_NI, down_NZ = torch.empty_like(gate_NI), torch.zeros_like(gate_NZ)
+        middles: list[Tensor] = []
         for p in parts:
-            g = torch.addmm(gate_NI[p.rows], gate_NZ[p.rows, p.columns] * p.factor, gate_B_ZI[p.columns])
-            u = torch.addmm(up_NI[p.rows], up_NZ[p.rows, p.columns] * p.factor, up_B_ZI[p.columns])
-            q = F.silu(g, inplace=True).mul_(u).mul_(weight_NK[p.rows, p.slot, None])
-            _into(mixed_NI[p.rows], q, p.slot)
-            kept = q if keep_NI is None else q.mul_(keep_NI[p.rows])
-            down_NZ[p.rows, p.columns] += (kept @ down_A_ZI[p.columns].T).mul_(p.factor)
+            g, u = _gate_up(gate_NI, up_NI, gate_NZ, up_NZ, gate_B_ZI, up_B_ZI, p)
+            a = F.silu(g, inplace=lean)
+            if not lean:
+                middles += (g, u, a)
+            h, weight = (a.mul_(u) if lean else a * u), weight_NK[p.rows, p.slot, None]
+            _weigh(mixed_NI[p.rows], h, weight, p.slot)
+            kept = h if keep_NI is None else h.mul_(keep_NI[p.rows])
+            down_NZ[p.rows, p.columns] += (kept @ down_A_ZI[p.columns].T).mul_(weight).mul_(p.factor)
+        wide = (gate_NI, up_NI) if lean else (None, None)
+        ctx.save_for_backward(*wide, gate_NZ, up_NZ, gate_B_ZI, up_B_ZI, down_A_ZI, weight_NK, keep_NI, *middles)
         return mixed_NI, down_NZ
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, d_mixed_NI: Tensor, d_down_NZ: Tensor) -> tuple[Tensor | None, ...]:
         """The forward formulas backwards; the sums over slots leave before any frozen product."""
-        gate_NI, up_NI, gate_NZ, up_NZ, gate_B, up_B, down_A, weight_NK, keep_NI = ctx.saved_tensors
-        d_gate_NI, d_up_NI, d_weight_NK = map(torch.empty_like, (gate_NI, up_NI, weight_NK))
-        d_gate_NZ, d_up_NZ = torch.zeros_like(gate_NZ), torch.zeros_like(up_NZ)
+        gate_NI, up_NI, gate_NZ, up_NZ, gate_B, up_B, down_A, weight_NK, keep_NI, *middles = ctx.saved_tensors
+        d_gate_NI, d_up_NI = torch.empty_like(d_mixed_NI), torch.empty_like(d_mixed_NI)
+        d_gate_NZ, d_up_NZ, d_weight_NK = (
+            torch.zeros_like(gate_NZ),
+            torch.zeros_like(up_NZ),
+            torch.empty_like(weight_NK),
+        )
         d_gate_B, d_up_B, d_down_A = map(torch.zeros_like, (gate_B, up_B, down_A))
-        for p in ctx.parts:
+        for i, p in enumerate(ctx.parts):
             rows, columns, at = p.rows, p.columns, (p.rows, p.columns)
-            keep, weight = None if keep_NI is None else keep_NI[rows], weight_NK[rows, p.slot, None]
-            low_g, low_u, d_low = gate_NZ[at] * p.factor, up_NZ[at] * p.factor, d_down_NZ[at] * p.factor
-            g = torch.addmm(gate_NI[rows], low_g, gate_B[columns])
-            u = torch.addmm(up_NI[rows], low_u, up_B[columns])
-            a = F.silu(g)
+            weight, d_low = weight_NK[rows, p.slot, None], d_down_NZ[at] * p.factor
+            if ctx.lean:
+                g, u = _gate_up(gate_NI, up_NI, gate_NZ, up_NZ, gate_B, up_B, p)
+                a = F.silu(g)
+            else:
+                g, u, a = middles[3 * i : 3 * i + 3]
             h = a * u
-            d_q = torch.addmm(d_mixed_NI[rows], d_low, down_A[columns]) if keep is None else d_low @ down_A[columns]
-            if keep is not None:
-                d_q.mul_(keep).add_(d_mixed_NI[rows])
-            d_weight_NK[rows, p.slot] = (h * d_q).sum(dim=1)
-            d_down_A[columns].addmm_((d_low * weight).T, h if keep is None else h.mul_(keep))
-            d_h = d_q.mul_(weight)
-            d_u = a.mul_(d_h)
-            d_g = torch.ops.aten.silu_backward(d_h.mul_(u), g)
-            d_gate_B[columns].addmm_(low_g.T, d_g)
-            d_up_B[columns].addmm_(low_u.T, d_u)
+            if keep_NI is None:
+                d_h = torch.addmm(d_mixed_NI[rows], d_low, down_A[columns])
+                d_down_A[columns].addmm_((d_low * weight).T, h)
+                d_weight_NK[rows, p.slot] = h.mul_(d_h).sum(dim=1)
+            else:
+                d_h = (d_low @ down_A[columns]).mul_(keep_NI[rows]).add_(d_mixed_NI[rows])
+                d_weight_NK[rows, p.slot] = (h * d_h).sum(dim=1)
+                d_down_A[columns].addmm_((d_low * weight).T, h.mul_(keep_NI[rows]))
+            d_h.mul_(weight)
+            d_u = _product(d_up_NI[rows], a, d_h, p.slot)
+            d_g = _silu_backward(d_gate_NI[rows], d_h.mul_(u), g, p.slot)
+            d_gate_B[columns].addmm_((gate_NZ[at] * p.factor).T, d_g)
+            d_up_B[columns].addmm_((up_NZ[at] * p.factor).T, d_u)
             d_gate_NZ[at] += (d_g @ gate_B[columns].T).mul_(p.factor)
             d_up_NZ[at] += (d_u @ up_B[columns].T).mul_(p.factor)
-            _into(d_gate_NI[rows], d_g, p.slot)
-            _into(d_up_NI[rows], d_u, p.slot)
-        return d_gate_NI, d_up_NI, d_gate_NZ, d_up_NZ, d_gate_B, d_up_B, d_down_A, d_weight_NK, None, None
+            if p.slot:
+                d_gate_NI[rows] += d_g
+                d_up_NI[rows] += d_u
+        found = (d_gate_NI, d_up_NI, d_gate_NZ, d_up_NZ, d_gate_B, d_up_B, d_down_A, d_weight_NK)
+        return *found, None, None, None
+
+
+def _gate_up(
+    gate_NI: Tensor, up_NI: Tensor, gate_NZ: Tensor, up_NZ: Tensor, gate_B: Tensor, up_B: Tensor, p: Part
+) -> tuple[Tensor, Tensor]:
+    low_g, low_u = gate_NZ[p.rows, p.columns] * p.factor, up_NZ[p.rows, p.columns] * p.factor
+    g = torch.addmm(gate_NI[p.rows], low_g, gate_B[p.columns])
+    return g, torch.addmm(up_NI[p.rows], low_u, up_B[p.columns])
+
+
+def _weigh(total: Tensor, h: Tensor, weight: Tensor, slot: int) -> None:
+    """Add a slot's weighed part to the sum; the first slot writes it."""
+    if slot == 0:
+        torch.mul(h, weight, out=total)
+    else:
+        total.addcmul_(h, weight)
+
+
+def _product(total: Tensor, a: Tensor, b: Tensor, slot: int) -> Tensor:
+    """a * b; for the first slot made where the sum over slots is."""
+    return torch.mul(a, b, out=total) if slot == 0 else a * b
+
+
+def _silu_backward(total: Tensor, d_a: Tensor, g: Tensor, slot: int) -> Tensor:
+    """Gradient of silu at g; for the first slot made where the sum over slots is."""
+    if slot == 0:
+        return torch.ops.aten.silu_backward.grad_input(d_a, g, grad_input=total)
+    return torch.ops.aten.silu_backward(d_a, g)
 
 
 def slot_parts(expert_NK: Tensor, num_experts: int, rank: int, scale: float, dtype: torch.dtype) -> list[Part]:
@@ -161,11 +205,3 @@ def sort_by_set(routing: Routing, num_experts: int) -> Order:
     sets = [(a, b, tuple(e)) for a, b, e in zip([0, *ends[:-1]], ends, experts, strict=True)]
     ordered = replace(routing, weight_NK=weight_NK[order_N], expert_NK=expert_NK[order_N])
     return Order(order_N, order_N.argsort(), ordered, sets)
-
-
-def _into(total: Tensor, part: Tensor, slot: int) -> None:
-    """The first slot writes, the others add."""
-    if slot == 0:
-        total.copy_(part)
-    else:
-        total.add_(part)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from pe_ray.safety.normalise import normalise
+from pe_ray.safety.normalise import fold, normalise
 from pe_ray.safety.rules import load
 
 CRITICAL = re.compile(
@@ -30,19 +30,26 @@ class BiasFinding:
     spans: tuple[tuple[int, int], ...]
 
 
+NOTHING = BiasFinding(1.0, (), ())
+
+
 def assess(text: str) -> BiasFinding:
     """Judge a text of any length; the cost is linear in it."""
-    folded = normalise(text)
-    score, names, spans = 1.0, [], []
-    for sentence in re.finditer(r"[^.?!\n]+", folded.text):
+    plain = fold(text)
+    if not load("bias").gate.possible(plain):
+        return NOTHING
+    score, names, places = 1.0, [], []
+    for sentence in re.finditer(r"[^.?!\n]+", plain):
         padded = f" {sentence.group()} "
-        share = 0.5 if CRITICAL.search(padded) else 1.0
         for rule in load("bias").candidates(padded):
             for match in rule.regex.finditer(sentence.group()):
-                score *= 1 - rule.weight * share
+                score *= 1 - rule.weight * (0.5 if CRITICAL.search(padded) else 1.0)
                 names.append(rule.name)
-                spans.append(folded.origin(sentence.start() + match.start(), sentence.start() + match.end()))
-    return BiasFinding(score, tuple(dict.fromkeys(names)), tuple(spans))
+                places.append((sentence.start() + match.start(), sentence.start() + match.end()))
+    if not places:
+        return NOTHING
+    folded = normalise(text)
+    return BiasFinding(score, tuple(dict.fromkeys(names)), tuple(folded.origin(*place) for place in places))
 
 
 def version() -> str:

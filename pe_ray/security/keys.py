@@ -95,6 +95,21 @@ class Keys:
             )
 
 
+PUBLIC_SURROGATE_KEY = b"pe_ray: surrogates that anybody can make again"
+
+
+def surrogate_key(environ: Mapping[str, str] = os.environ) -> bytes:
+    """Key of the surrogates that stand for personal data in a corpus: `PE_RAY_PII_KEY`, else one that is public.
+
+    With the public key a corpus is the same on every machine, but whoever guesses a value can check the guess.
+    Raises KeyUnavailable for a key under 16 characters.
+    """
+    given = environ.get("PE_RAY_PII_KEY", "")
+    if given and len(given) < 16:
+        raise KeyUnavailable(f"PE_RAY_PII_KEY: has {len(given)} characters; give 16 or more, or unset it")
+    return given.encode() or PUBLIC_SURROGATE_KEY
+
+
 def read_key(path: Path) -> bytes:
     """The 32 bytes in a key file. Raises KeyUnavailable for bad permissions or content, FileNotFoundError."""
     with path.open("rb") as file:

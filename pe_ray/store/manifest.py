@@ -15,6 +15,7 @@ import json
 import os
 import secrets
 import shutil
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -122,6 +123,19 @@ def read(directory: Path, kind: str | None = None, *, verify: bool = False) -> M
         if verify and file_hash(file) != want["sha256"]:
             raise ManifestError(f"{file}: has changed since its manifest was written")
     return manifest
+
+
+def remove(directory: Path) -> None:
+    """Take a directory away; its manifest first, so that nobody takes what is left for finished."""
+    (directory / NAME).unlink(missing_ok=True)
+    shutil.rmtree(directory, ignore_errors=True)
+
+
+def sweep(folder: Path, older_than_s: float = 3600.0) -> None:
+    """Remove what killed jobs left half-written in a folder of staged directories."""
+    for path in folder.glob(".*.????????"):
+        if path.is_dir() and time.time() - path.stat().st_mtime > older_than_s:
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def is_finished(directory: Path) -> bool:

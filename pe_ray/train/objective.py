@@ -9,16 +9,12 @@ from collections.abc import Mapping
 from typing import Protocol
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from pe_ray.config import ModelConfig
 from pe_ray.model import router
+from pe_ray.model.loss import cross_entropy
 from pe_ray.train.packing import IGNORE, PackedBatch
-
-CHUNK = 2048
-"""Learnt tokens whose logits exist at a time: those of a whole row of 8,192 over 128,000 words take 4 GB."""
 
 
 class Objective(Protocol):
@@ -81,9 +77,9 @@ def total(terms: Mapping[str, Tensor], coefficients: Mapping[str, float]) -> Ten
 def language_modelling(model: nn.Module, batch: PackedBatch) -> Tensor:
     """Mean cross-entropy over the learnt tokens of a batch; zero, with a graph, where there is none.
 
-    The output layer sees the learnt positions only, and in chunks: it is a large part of a small model's arithmetic and
-    most of a large model's memory. Position ids that start anew keep the documents of a row apart in every attention
-    implementation of transformers (which looks at them only without a mask and without a cache).
+    The output layer sees the learnt positions only, and in chunks (model/loss.py). Position ids that start anew keep
+    the documents of a row apart in every attention implementation of transformers (which looks at them only without a
+    mask and without a cache).
     """
     hidden_BTW = model.get_decoder()(
         input_ids=batch.input_ids_BT, position_ids=batch.position_ids_BT, use_cache=False
@@ -92,13 +88,4 @@ def language_modelling(model: nn.Module, batch: PackedBatch) -> Tensor:
     hidden_MW, label_M = hidden_BTW[learnt_BT], batch.labels_BT[learnt_BT]
     if not len(label_M):
         return hidden_BTW.sum() * 0.0
-    head = model.get_output_embeddings()
-    if len(label_M) <= CHUNK:
-        return _cross_entropy(head, hidden_MW, label_M) / len(label_M)
-    parts = zip(hidden_MW.split(CHUNK), label_M.split(CHUNK), strict=True)
-    losses = [checkpoint(_cross_entropy, head, hidden, label, use_reentrant=False) for hidden, label in parts]
-    return torch.stack(losses).sum() / len(label_M)
-
-
-def _cross_entropy(head: nn.Module, hidden_MW: Tensor, label_M: Tensor) -> Tensor:
-    return F.cross_entropy(head(hidden_MW).float(), label_M, reduction="sum")
+    return cross_entropy(model.get_output_embeddings(), hidden_MW, label_M)

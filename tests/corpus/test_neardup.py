@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 from collections import defaultdict
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
@@ -209,7 +210,7 @@ def test_a_bad_hub_does_not_hide_two_duplicates_of_each_other() -> None:
     hub = " ".join([*shared, *words(60, 3)])
     pair = " ".join([*shared, *own])
     bucket, found = _star([hub, pair, f"{pair} more"])
-    edges = verified_edges([bucket], np.arange(3), found.verifier)
+    edges = verified_edges([bucket], 3, partial(found.judge.edges, order=np.arange(3)))
     assert edges.pairs.T.tolist() == [[1, 2]]
     assert edges.verified == 3
 
@@ -218,7 +219,7 @@ def test_new_hubs_are_tried_three_times_at_most() -> None:
     bodies = [" ".join([*words(60, 1), *words(60, seed)]) for seed in range(2, 8)]
     texts = [t for body in bodies for t in (body, f"{body} more")]
     bucket, found = _star(texts)
-    edges = verified_edges([bucket], np.arange(12), found.verifier)
+    edges = verified_edges([bucket], 12, partial(found.judge.edges, order=np.arange(12)))
     assert edges.pairs.T.tolist() == [[2 * i, 2 * i + 1] for i in range(1 + REHUB_ROUNDS)]
 
 
@@ -270,7 +271,7 @@ def test_datasketch_agrees(planted) -> None:
     assert len(close) > 50
     assert all(found.root[a] == found.root[b] for a, b in close)
     left, right = np.array(theirs).T
-    ours = found.verifier.estimate(
+    ours = found.judge.verifier.estimate(
         *(x[np.isin(left, _known(found)) & np.isin(right, _known(found))] for x in (left, right))
     )
     other = [sketches[a].jaccard(sketches[b]) for a, b in theirs if {a, b} <= set(_known(found).tolist())]
@@ -278,7 +279,7 @@ def test_datasketch_agrees(planted) -> None:
 
 
 def _known(found: Clusters) -> np.ndarray:
-    return np.flatnonzero(found.verifier.place >= 0)
+    return np.flatnonzero(found.judge.verifier.place >= 0)
 
 
 @pytest.mark.parametrize(

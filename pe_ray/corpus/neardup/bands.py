@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,6 +32,15 @@ class Buckets:
         """The buckets without some of their members (M,); those left with one vanish."""
         kept = np.flatnonzero(~gone)
         return grouped(self.rank[kept], self.first[kept])
+
+    def slices(self, parts: int) -> list[slice]:
+        """Members in at most `parts` runs of whole buckets, about equally many in each; none is empty."""
+        if not self.rank.size:
+            return []
+        begins = np.flatnonzero(self.place == 0)
+        wanted = np.linspace(0, len(self.rank), parts + 1)[1:-1]
+        cuts = np.unique(np.concatenate([[0], begins[np.searchsorted(begins, wanted, "right") - 1], [len(self.rank)]]))
+        return [slice(start, stop) for start, stop in itertools.pairwise(cuts.tolist())]
 
 
 def bucketed(keys: NDArray[np.uint64], cap: int) -> tuple[list[Buckets], int]:

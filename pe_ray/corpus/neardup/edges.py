@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -19,37 +19,48 @@ REHUB_ROUNDS = 3
 
 @dataclass(frozen=True)
 class Edges:
-    """Pairs of rows (2, E) that the verifier found alike."""
+    """Pairs (2, E) that the verifier found alike."""
 
     pairs: NDArray[np.int64] = field(repr=False)
     verified: int
     """How many pairs were looked at."""
 
 
-def verified_edges(bands: Iterable[Buckets], order: NDArray[np.int64], verifier: Verifier) -> Edges:
-    """Star edges of each bucket that the verifier accepts; `order[rank]` is a member's row.
+Judge = Callable[[Buckets, NDArray[np.int64]], Edges]
+"""Edges between ranks in the buckets of one band, for the `label` of each rank: its component so far."""
+
+
+def verified_edges(bands: Iterable[Buckets], num: int, judge: Judge) -> Edges:
+    """Edges between `num` ranks in all bands, one band after the other.
 
     Members that earlier bands have joined to their hub, over whatever path, are not looked at again: another edge
-    would not change the components.
+    would not change the components. Inside a band no bucket knows of another, so that they can be judged anywhere.
     """
-    label, accepted, verified = np.arange(len(order)), [np.empty((2, 0), np.int64)], 0
+    label, accepted, verified = np.arange(num), [np.empty((2, 0), np.int64)], 0
     for found in bands:
-        fresh = []
-        for _ in range(1 + REHUB_ROUNDS):
-            if not found.rank.size:
-                break
-            hub = found.rank[found.first]
-            joined = label[hub] == label[found.rank]
-            ask = np.flatnonzero(~joined)
-            verdict = verifier.alike(order[hub[ask]], order[found.rank[ask]])
-            fresh.append(np.stack([hub[ask][verdict], found.rank[ask][verdict]]))
-            verified += len(ask)
-            joined[ask] = verdict
-            found = found.without(joined)
-        accepted += fresh
-        if sum(e.shape[1] for e in fresh):
-            label = components(len(order), [label[e] for e in fresh])[label]
-    return Edges(order[np.concatenate(accepted, axis=1)], verified)
+        fresh = judge(found, label)
+        accepted.append(fresh.pairs)
+        verified += fresh.verified
+        if fresh.pairs.size:
+            label = components(num, [label[fresh.pairs]])[label]
+    return Edges(np.concatenate(accepted, axis=1), verified)
+
+
+def star_edges(found: Buckets, label: NDArray[np.int64], order: NDArray[np.int64], verifier: Verifier) -> Edges:
+    """Edges of each bucket that the verifier accepts; `order[rank]` is a member's row."""
+    accepted, verified = [np.empty((2, 0), np.int64)], 0
+    for _ in range(1 + REHUB_ROUNDS):
+        if not found.rank.size:
+            break
+        hub = found.rank[found.first]
+        joined = label[hub] == label[found.rank]
+        ask = np.flatnonzero(~joined)
+        verdict = verifier.alike(order[hub[ask]], order[found.rank[ask]])
+        accepted.append(np.stack([hub[ask][verdict], found.rank[ask][verdict]]))
+        verified += len(ask)
+        joined[ask] = verdict
+        found = found.without(joined)
+    return Edges(np.concatenate(accepted, axis=1), verified)
 
 
 def components(num: int, edges: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:

@@ -74,24 +74,42 @@ def blocks(texts: pa.Array | pa.ChunkedArray | Sequence[str], chunk: int) -> Ite
             start = stop
 
 
+@dataclass(frozen=True)
+class Words:
+    """The hashes of all words of N documents in order; document i begins at word `first[i]`, (N + 1,)."""
+
+    hashes: NDArray[np.uint64]
+    first: NDArray[np.int64]
+
+
 def shingle(block: pa.Array, ngram: int) -> Shingles:
     """The n-grams of a string array without nulls."""
+    return ngrams(words_of(block), ngram)
+
+
+def words_of(block: pa.Array) -> Words:
+    """The words of a string array without nulls."""
     text, offsets = _bytes(_lower(block))
-    words, starts = _word_hashes(text)
-    first_word = np.searchsorted(starts, offsets)  # of each document, and the end
-    if words.size < ngram:
-        return Shingles(np.empty(0, np.uint64), np.zeros(len(block) + 1, np.int64))
-    grams = words[: words.size - ngram + 1].copy() if ngram == 1 else words
+    hashes, starts = _word_hashes(text)
+    return Words(hashes, np.searchsorted(starts, offsets))
+
+
+def ngrams(words: Words, ngram: int) -> Shingles:
+    """The n-grams of documents whose words are known."""
+    num = words.hashes.size
+    if num < ngram:
+        return Shingles(np.empty(0, np.uint64), np.zeros(len(words.first), np.int64))
+    grams = words.hashes[: num - ngram + 1].copy() if ngram == 1 else words.hashes
     for n in range(1, ngram):
         grams = grams[:-1] * _A
-        grams += words[n:]
+        grams += words.hashes[n:]
     grams ^= grams >> np.uint64(32)
     grams *= _D  # not linear in the words any more, so that the sum over a document tells word order
-    inside = np.ones(words.size, np.bool_)
+    inside = np.ones(num, np.bool_)
     for back in range(1, ngram):
         # reaching before a short document lands on another window that runs past its document's end
-        inside[first_word[1:] - back] = False
-    counts = np.maximum(np.diff(first_word) - (ngram - 1), 0)
+        inside[words.first[1:] - back] = False
+    counts = np.maximum(np.diff(words.first) - (ngram - 1), 0)
     return Shingles(grams[inside[: grams.size]], np.concatenate([[0], np.cumsum(counts)]))
 
 

@@ -92,16 +92,42 @@ def shingle_sets(parts: Sequence[Shingles], rows: NDArray[np.int64]) -> csr_arra
         for part, first, start, stop in zip(parts, firsts, cuts, cuts[1:], strict=False)
     ]
     indices = np.empty(sum(int(part.counts[wanted].sum()) for part, wanted in spans), np.int64)
-    counts, filled = [np.zeros(1, np.int64)], 0
+    counts, filled = [np.empty(0, np.int64)], 0
     for part, wanted in spans:
         items, num = _distinct(part, wanted)
         indices[filled : filled + len(items)] = items.view(np.int64)
         filled += len(items)
         counts.append(num)
-    data = (np.ones(filled, np.bool_), indices[:filled], np.cumsum(np.concatenate(counts)))
-    found = csr_array(data, shape=(len(rows), 1 << _HASH_BITS))
+    return as_sets(indices[:filled], np.concatenate(counts))
+
+
+def as_sets(indices: NDArray[np.int64], counts: NDArray[np.int64]) -> csr_array:
+    """A sparse line for each of `counts` (R,), with so many of `indices`, which ascend inside a line."""
+    data = (np.ones(len(indices), np.bool_), indices, np.concatenate([[0], np.cumsum(counts)]))
+    found = csr_array(data, shape=(len(counts), 1 << _HASH_BITS))
     found.has_sorted_indices = found.has_canonical_format = True
     return found
+
+
+def stacked(parts: Sequence[csr_array]) -> csr_array:
+    """The lines of several, one after the other."""
+    none = np.empty(0, np.int64)
+    counts = np.concatenate([none, *(np.diff(p.indptr) for p in parts)])
+    return as_sets(np.concatenate([none, *(p.indices for p in parts)]), counts)
+
+
+def taken(indices: NDArray[np.int64], indptr: NDArray[np.int64], lines: NDArray[np.int64]) -> csr_array:
+    """Some lines of sets that may lie in a file: only what they hold is read."""
+    counts = indptr[lines + 1] - indptr[lines]
+    shift = indptr[lines] - (np.cumsum(counts) - counts)
+    return as_sets(indices[np.arange(counts.sum()) + np.repeat(shift, counts)], counts)
+
+
+def lines_at(sets: csr_array, lines: NDArray[np.int64], num: int) -> csr_array:
+    """`num` lines of which `lines`, ascending, are those of `sets`; the others are empty."""
+    counts = np.zeros(num, np.int64)
+    counts[lines] = np.diff(sets.indptr)
+    return as_sets(sets.indices, counts)
 
 
 def _distinct(part: Shingles, rows: NDArray[np.int64]) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:

@@ -1,7 +1,8 @@
 """The sources of a corpus: a file each, found by its name.
 
-A new source is a file here with `plan(spec) -> ReadPlan` and `read(spec, part=None) -> Iterator[Record | Unreadable]`,
-and its name in `config.SourceSpec.kind`. `part` is a piece of the plan, so that several tasks can share the files.
+A new source is a file here with `plan(spec) -> ReadPlan` and `read(spec, part=None) -> Iterator[Record | Unreadable]`;
+its name is the kind that a run file gives. `part` is a piece of the plan, so that several tasks can share the files.
+A source that is made of rows has `from_row(spec, file, row)` and `FIELDS` too: `table` hands it rows of any origin.
 """
 
 from __future__ import annotations
@@ -22,9 +23,11 @@ def reader(kind: str) -> ModuleType:
 
 def plan(spec: SourceSpec) -> ReadPlan:
     """The files that a spec stands for; raises SourceError if there are none."""
-    return reader(spec.kind).plan(spec)
+    found: ReadPlan = reader(spec.kind).plan(spec)
+    return found
 
 
 def read(spec: SourceSpec, part: ReadPlan | None = None) -> Iterator[Record | Unreadable]:
     """The records of a spec, or of a part of its plan, and what could not be read."""
-    return reader(spec.kind).read(spec, part)
+    found: Iterator[Record | Unreadable] = reader(spec.kind).read(spec, part)
+    return found

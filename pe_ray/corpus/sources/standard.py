@@ -14,6 +14,11 @@ from pe_ray.corpus.reading import ReadPlan, Row, SourceFile, Unreadable, make_re
 from pe_ray.corpus.row import Fault, flag, label, labels, text
 from pe_ray.record import Record
 
+FIELDS = (
+    *("question", "answer", "topics", "domain"),
+    *("statement", "group", "biased", "what_is_wrong", "respectful_answer", "swapped_statement"),
+)
+
 
 def plan(spec: SourceSpec) -> ReadPlan:
     """The .jsonl files of a spec."""
@@ -22,10 +27,11 @@ def plan(spec: SourceSpec) -> ReadPlan:
 
 def read(spec: SourceSpec, part: ReadPlan | None = None) -> Iterator[Record | Unreadable]:
     """A record per question or statement."""
-    return read_jsonl(spec, (part or plan(spec)).files, _record)
+    return read_jsonl(spec, (part or plan(spec)).files, from_row)
 
 
-def _record(spec: SourceSpec, file: SourceFile, row: Row) -> Record:
+def from_row(spec: SourceSpec, file: SourceFile, row: Row) -> Record:
+    """The record of one row; raises Fault where a field is wrong."""
     if "statement" in row.data:
         return _statement(spec, file, row)
     if "question" not in row.data and "answer" not in row.data:

@@ -1,4 +1,4 @@
-"""Recorded conversations as WebVTT transcripts: a record for each exchange of somebody who asks and somebody who helps.
+"""Recorded speech as transcripts: an exchange, a question with its answer, or a passage of one voice is a record.
 
     WEBVTT
 
@@ -10,194 +10,219 @@
     00:00:04.200 --> 00:00:18.900
     <v Client>So, um, my wife basically booked this.
 
-Consecutive cues of a speaker are one turn. Turns of those who ask, then the turns of the helper, are one exchange. Real
-transcripts are untidy, and what they lose or hide is noted in the record's metadata:
+Formats are in `corpus/transcripts`: WebVTT, SRT, caption and recogniser JSON, CSV. What a file does not say about
+itself (`title`, `content_type`, `language`, `helper`) is taken from the spec's `values`.
 
-- a short back-channel ("Mm-hmm.") inside the other's turn is no reply and does not cut the turn: `back_channels`;
-- stage directions in brackets ("[laughs]", "[unintelligible 00:12]") are no words: `stage_directions`;
-- a time that runs backwards is counted, and never makes a negative duration: `negative_time_steps`;
-- turns without a counterpart are counted: `opening_turns` (a helper who speaks first), `unanswered_turns` (the end).
+- Who helps is known: each exchange of those who ask and those who help is a record (`turns.py`).
+- One voice, or nobody named: passages (`passages.py`); of a helper who speaks alone, the content type is
+  psychologist_voice. Without names a transcript or an interview gives only pairs that dashes and questions show.
+
+Real transcripts are untidy, and what they lose or hide is in the metadata: `back_channels`, `stage_directions`,
+`unheard`, `negative_time_steps` (never a negative duration), `folded`, `opening_turns`, `unanswered_turns`,
+`speaker_swaps`, `asr_confidence`, `no_speech`, `loops`.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator
+from pathlib import PurePath
 
 from pe_ray.config import SourceSpec
-from pe_ray.corpus.reading import ReadPlan, SourceFile, Unreadable, make_record, plan_files, read_text
-from pe_ray.corpus.row import Fault, one_of
-from pe_ray.corpus.vtt import Cue, parse
+from pe_ray.corpus.reading import ReadPlan, Row, SourceFile, Unreadable, make_record, plan_files, read_text
+from pe_ray.corpus.row import Fault, label, one_of, text
+from pe_ray.corpus.transcripts import SUFFIXES, parse
+from pe_ray.corpus.transcripts.cue import Transcript
+from pe_ray.corpus.transcripts.facts import of_exchange, of_passage
+from pe_ray.corpus.transcripts.passages import Passage, passages
+from pe_ray.corpus.transcripts.questions import contextual
+from pe_ray.corpus.transcripts.roles import Said, helper_by_words, helpers_of, is_client
+from pe_ray.corpus.transcripts.turns import Dialogue, Exchange, between_unnamed, dialogue
+from pe_ray.errors import SourceError
 from pe_ray.record import CONTENT_TYPES, Record
 
-HELPERS = ("supervisor", "psychologist", "counsellor", "counselor", "therapist")
-"""Who helps, by the first word of the speaker's name. Where only helpers speak, the first in this list is the helper
-and the others ask (a therapist brings a case to a supervisor)."""
-
-MURMURS = frozenset({"mm", "mmm", "hm", "hmm", "mhm", "mm-hmm", "mm-hm", "uh-huh"})
-"""Of somebody who asks, only a murmur is a back-channel: their "yes" may be an answer."""
-ACKNOWLEDGEMENTS = MURMURS | {
-    *("yes", "yeah", "yep", "okay", "ok", "right", "sure", "indeed", "really"),
-    *("i see", "go on", "of course", "yeah, yeah", "yes, yes", "right, right"),
-}
-
-
-@dataclass(frozen=True)
-class Turn:
-    """Consecutive cues of one speaker."""
-
-    speaker: str
-    cues: tuple[Cue, ...] = field(repr=False)
-
-    @property
-    def text(self) -> str:
-        return " ".join(c.text for c in self.cues)
-
-
-@dataclass
-class Exchange:
-    """Turns of those who ask, then of the helper, and the back-channels in between."""
-
-    asking: list[Turn] = field(default_factory=list)
-    helping: list[Turn] = field(default_factory=list)
-    back_channels: list[Cue] = field(default_factory=list)
+VALUES = ("title", "content_type", "language", "helper")
+OF_SEVERAL = ("transcript", "interview")
+"""Content types of more than one voice."""
+DOMAIN = "mental_health"
 
 
 def plan(spec: SourceSpec) -> ReadPlan:
-    """The .vtt files of a spec."""
-    return plan_files(spec, ".vtt")
+    """The transcripts of a spec; raises SourceError for a value that means nothing here."""
+    where = f"corpus.sources {spec.kind}: values"
+    for key in spec.values:
+        if key not in VALUES:
+            raise SourceError(f"{where}.{key}: is not known; one of {', '.join(VALUES)} is wanted")
+    kind = spec.values.get("content_type", CONTENT_TYPES[0])
+    if kind not in CONTENT_TYPES:
+        raise SourceError(f"{where}.content_type={kind}: is not one of {', '.join(CONTENT_TYPES)}")
+    return plan_files(spec, *SUFFIXES)
 
 
 def read(spec: SourceSpec, part: ReadPlan | None = None) -> Iterator[Record | Unreadable]:
-    """A record per exchange; its offset is the number of its first cue, from 1."""
+    """The records of each file; a record's offset is the number of its first cue, from 1 (of a CSV: its line)."""
     for file in (part or plan(spec)).files:
         yield from _read_file(spec, file)
 
 
+def from_row(spec: SourceSpec, file: SourceFile, row: Row) -> Record:
+    """The record of one row that holds an exchange: `question`, `answer`, and what else is known of it."""
+    known = {k: label(row.data, k) for k in ("title", "language", "speaker", "helper", "recording") if row.data.get(k)}
+    return make_record(
+        spec,
+        file,
+        row.line,
+        domain=label(row.data, "domain", DOMAIN),
+        content_type=label(row.data, "content_type", "transcript"),
+        messages=[("user", text(row.data, "question")), ("assistant", text(row.data, "answer"))],
+        metadata=known | {"question": "extracted"},
+    )
+
+
 def _read_file(spec: SourceSpec, file: SourceFile) -> Iterator[Record | Unreadable]:
+    suffix = PurePath(file.path).suffix.lower()
+    if suffix not in SUFFIXES:
+        wanted = f"is no transcript by its name; {', '.join(SUFFIXES)} is wanted"
+        yield Unreadable(spec.source, file.uri, 0, "file", wanted)
+        return
     words = read_text(spec, file)
     if isinstance(words, Unreadable):
         yield words
         return
-    transcript = parse(words)
-    for problem in transcript.problems:
-        yield Unreadable(spec.kind, file.uri, problem.line, problem.field, problem.reason)
-    if not transcript.cues:
-        if not transcript.problems:
-            yield Unreadable(spec.kind, file.uri, 0, "cues", "none in the file; cues of <v Speaker>words are wanted")
-        return
-    try:
-        content_type = one_of("content_type", transcript.notes.get("content_type", "transcript"), CONTENT_TYPES)
-        exchanges, opening, unanswered = _exchanges(transcript.cues)
-    except Fault as fault:
-        yield Unreadable(spec.kind, file.uri, 0, fault.name, fault.reason)
-        return
-    for number, exchange in enumerate(exchanges):
-        metadata = _metadata(exchange) | {
-            "title": transcript.notes.get("title", ""),
-            "language": transcript.notes.get("language", ""),
-            "recording": file.uri,  # one recording is never split between training and validation
-        }
-        if opening and number == 0:
-            metadata["opening_turns"] = str(opening)
-        if unanswered and number == len(exchanges) - 1:
-            metadata["unanswered_turns"] = str(unanswered)
-        yield _record(spec, file, content_type, exchange, metadata)
+    for transcript in parse(words, suffix):
+        for problem in transcript.problems:
+            yield Unreadable(spec.source, file.uri, problem.line, problem.field, problem.reason)
+        if not transcript.cues:
+            if not transcript.problems:
+                yield Unreadable(spec.source, file.uri, 0, "cues", "none in the file; nothing is said in it")
+            continue
+        try:
+            yield from _records(spec, file, transcript)
+        except Fault as fault:
+            line = transcript.cues[0].number if transcript.name else 0
+            yield Unreadable(spec.source, file.uri, line, fault.name, fault.reason)
+
+
+def _records(spec: SourceSpec, file: SourceFile, transcript: Transcript) -> list[Record]:
+    """All records of a recording; raises Fault before the first if there can be none."""
+    about = {k: transcript.notes.get(k) or spec.values.get(k, "") for k in VALUES}
+    if about["content_type"]:
+        one_of("content_type", about["content_type"], CONTENT_TYPES)
+    shared = {
+        "title": about["title"],
+        "language": about["language"],
+        "topic": transcript.notes.get("topic", ""),
+        "recording": _recording(file, transcript),
+    }
+    names = {c.speaker for c in transcript.cues}
+    if names == {""}:
+        return _unnamed(spec, file, transcript, about["content_type"], shared)
+    if len(names) == 1:
+        return _alone(spec, file, transcript, about["content_type"], shared)
+    helpers, by_words = _helpers(transcript, about["helper"])
+    kind = about["content_type"] or "transcript"
+    check_labels = not by_words and kind == "transcript" and any(map(is_client, names))
+    talk = dialogue(transcript.cues, helpers, check_labels=check_labels)
+    return _exchanges(spec, file, transcript, kind, shared | {"helper_by": "words" if by_words else ""}, talk)
+
+
+def _unnamed(
+    spec: SourceSpec, file: SourceFile, transcript: Transcript, kind: str, shared: dict[str, str]
+) -> list[Record]:
+    marked = any(c.new_turn for c in transcript.cues)
+    if marked and kind in ("", "podcast", *OF_SEVERAL):
+        return _exchanges(spec, file, transcript, kind or "transcript", shared, between_unnamed(transcript.cues))
+    if kind in OF_SEVERAL:
+        several = f"content_type={kind} means several; name them, or say that it is a monologue or a speech"
+        raise Fault("speaker", f"is named nowhere, and {several}")
+    return _passages(spec, file, transcript, kind or "monologue", shared)
+
+
+def _alone(
+    spec: SourceSpec, file: SourceFile, transcript: Transcript, kind: str, shared: dict[str, str]
+) -> list[Record]:
+    """One named voice. A client's is not taken: nobody answers, and a client's words are no model of a helper's."""
+    name = transcript.cues[0].speaker
+    if is_client(name):
+        raise Fault("cues", "hold no exchange: only a client speaks, and nobody answers")
+    usual = "psychologist_voice" if helpers_of([name]) else "monologue"
+    one_voice = kind if kind and kind not in OF_SEVERAL else usual
+    return _passages(spec, file, transcript, one_voice, shared | {"speaker": name})
+
+
+def _helpers(transcript: Transcript, helper: str) -> tuple[set[str], bool]:
+    """Who helps: as the file or the spec says, by the speakers' names, or (then the second is true) by their words."""
+    names = {c.speaker for c in transcript.cues}
+    if helper:
+        wanted = {h.strip().casefold() for h in helper.split(",")}
+        found = {n for n in names if n.casefold() in wanted}
+        if not found:
+            raise Fault("helper", "names nobody who speaks in the file; a speaker's name as it stands there is wanted")
+        return found, False
+    by_name = helpers_of(names)
+    if by_name or any(map(is_client, names)):
+        return by_name, False
+    by_words = helper_by_words([Said(c.speaker, c.text) for c in transcript.cues])
+    return by_words, bool(by_words)
+
+
+def _exchanges(
+    spec: SourceSpec, file: SourceFile, transcript: Transcript, kind: str, shared: dict[str, str], talk: Dialogue
+) -> list[Record]:
+    records = []
+    for number, exchange in enumerate(talk.exchanges):
+        first, last = number == 0, number == len(talk.exchanges) - 1
+        metadata = of_exchange(exchange, timed=transcript.timed) | shared
+        metadata["opening_turns"] = str(talk.opening) if first and talk.opening else ""
+        metadata["unanswered_turns"] = str(talk.unanswered) if last and talk.unanswered else ""
+        messages = [("user", _asked(exchange)), ("assistant", "\n".join(t.text for t in exchange.helping))]
+        records.append(_record(spec, file, exchange.first.number, kind, messages, metadata, "extracted"))
+    return records
+
+
+def _asked(exchange: Exchange) -> str:
+    several = len({t.speaker for t in exchange.asking}) > 1
+    return "\n".join(f"{t.speaker}: {t.text}" if several else t.text for t in exchange.asking)
+
+
+def _passages(
+    spec: SourceSpec, file: SourceFile, transcript: Transcript, kind: str, shared: dict[str, str]
+) -> list[Record]:
+    found = passages(transcript.cues)
+    if not found:
+        raise Fault("cues", "hold no words, only stage directions")
+    return [
+        _record(
+            spec,
+            file,
+            passage.cues[0].number,
+            kind,
+            [("user", _question(passage, shared["language"])), ("assistant", passage.text)],
+            of_passage(passage, timed=transcript.timed) | shared | {"passage": f"{number}/{len(found)}"},
+            "extracted" if passage.question else "contextual",
+        )
+        for number, passage in enumerate(found, start=1)
+    ]
+
+
+def _question(passage: Passage, language: str) -> str:
+    return passage.question.text if passage.question else contextual(passage.text, language)
 
 
 def _record(
-    spec: SourceSpec, file: SourceFile, content_type: str, exchange: Exchange, metadata: dict[str, str]
+    spec: SourceSpec,
+    file: SourceFile,
+    offset: int,
+    content_type: str,
+    messages: list[tuple[str, str]],
+    metadata: dict[str, str],
+    question: str,
 ) -> Record:
-    several = len({t.speaker for t in exchange.asking}) > 1
-    question = "\n".join(f"{t.speaker}: {t.text}" if several else t.text for t in exchange.asking)
-    return make_record(
-        spec,
-        file,
-        exchange.asking[0].cues[0].number,
-        domain="mental_health",
-        content_type=content_type,
-        messages=[("user", question), ("assistant", "\n".join(t.text for t in exchange.helping))],
-        metadata={k: v for k, v in metadata.items() if v} | {"question": "extracted"},
-    )
+    known = {k: v for k, v in metadata.items() if v} | {"question": question}
+    return make_record(spec, file, offset, domain=DOMAIN, content_type=content_type, messages=messages, metadata=known)
 
 
-def _exchanges(cues: Sequence[Cue]) -> tuple[list[Exchange], int, int]:
-    """Exchanges in order, and how many turns stood before the first question and after the last answer."""
-    helpers = _helpers(cues)
-    turns, murmurs = _turns(cues, helpers)
-    exchanges, opening = [Exchange()], 0
-    for turn in turns:
-        last = exchanges[-1]
-        if turn.speaker in helpers:
-            if last.asking:
-                last.helping.append(turn)
-            else:
-                opening += 1
-        elif last.helping:
-            exchanges.append(Exchange(asking=[turn]))
-        else:
-            last.asking.append(turn)
-    unanswered = 0 if exchanges[-1].helping else len(exchanges.pop().asking)
-    if not exchanges:
-        raise Fault("cues", f"hold no exchange: nobody asks and is answered by one of {', '.join(HELPERS)}")
-    starts = [e.asking[0].cues[0].number for e in exchanges]
-    for cue in murmurs:
-        owner = max((i for i, start in enumerate(starts) if start <= cue.number), default=0)
-        exchanges[owner].back_channels.append(cue)
-    return exchanges, opening, unanswered
-
-
-def _helpers(cues: Sequence[Cue]) -> set[str]:
-    speakers = {c.speaker for c in cues}
-    rank = {s: HELPERS.index(w) for s in speakers if (w := s.casefold().split()[0].rstrip(":.,")) in HELPERS}
-    if len(rank) == len(speakers) and len(set(rank.values())) > 1:
-        return {s for s in rank if rank[s] == min(rank.values())}
-    return set(rank)
-
-
-def _turns(cues: Sequence[Cue], helpers: set[str]) -> tuple[list[Turn], list[Cue]]:
-    """Turns, and the cues that are none: back-channels, and stage directions that stand alone."""
-    turns: list[Turn] = []
-    murmurs: list[Cue] = []
-    for position, cue in enumerate(cues):
-        if not cue.text or _is_back_channel(cues, position, helpers, turns):
-            murmurs.append(cue)
-        elif turns and turns[-1].speaker == cue.speaker:
-            turns[-1] = replace(turns[-1], cues=(*turns[-1].cues, cue))
-        else:
-            turns.append(Turn(cue.speaker, (cue,)))
-    return turns, murmurs
-
-
-def _is_back_channel(cues: Sequence[Cue], position: int, helpers: set[str], turns: Sequence[Turn]) -> bool:
-    """A murmur between two cues of the same other speaker, or at the end."""
-    cue = cues[position]
-    if not turns or turns[-1].speaker == cue.speaker or not _is_murmur(cue, helpers):
-        return False
-    rest = (c for c in cues[position + 1 :] if c.text and not (c.speaker == cue.speaker and _is_murmur(c, helpers)))
-    return next((c.speaker for c in rest), turns[-1].speaker) == turns[-1].speaker
-
-
-def _is_murmur(cue: Cue, helpers: set[str]) -> bool:
-    words = cue.text.casefold().replace("…", "").strip(" .,!?-")
-    return words in (ACKNOWLEDGEMENTS if cue.speaker in helpers else MURMURS)
-
-
-def _metadata(exchange: Exchange) -> dict[str, str]:
-    cues = sorted((c for t in (*exchange.asking, *exchange.helping) for c in t.cues), key=lambda c: c.number)
-    start = min(c.start_s for c in cues)
-    end = max(start, *(c.end_s for c in cues))
-    backwards = sum(c.runs_backwards for c in cues)
-    directions = [d for c in (*cues, *exchange.back_channels) for d in c.stage_directions]
-    spoken = [{"cue": c.number, "speaker": c.speaker, "text": c.text} for c in exchange.back_channels if c.text]
-    return {
-        "start": f"{start:.3f}",
-        "end": f"{end:.3f}",
-        "speaker": ",".join(dict.fromkeys(t.speaker for t in exchange.asking)),
-        "helper": ",".join(dict.fromkeys(t.speaker for t in exchange.helping)),
-        "cues": str(len(cues)),
-        "negative_time_steps": str(backwards) if backwards else "",
-        "stage_directions": str(len(directions)) if directions else "",
-        "back_channels": json.dumps(spoken, ensure_ascii=False) if spoken else "",
-    }
+def _recording(file: SourceFile, transcript: Transcript) -> str:
+    """What must never be split between training and validation: the recording, as the file names it."""
+    if named := transcript.notes.get("recording"):
+        return named
+    return f"{file.uri}#{transcript.name}" if transcript.name else file.uri

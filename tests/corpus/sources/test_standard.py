@@ -42,6 +42,12 @@ def test_a_statement_ends_with_the_respectful_answer_and_keeps_its_swap_apart(tm
     assert row["swapped_statement"] not in record.messages[1].text
 
 
+def test_true_and_false_may_be_words_as_in_a_table(tmp_path: Path) -> None:
+    (record,) = read(tmp_path, statement(SCENE, biased=" False "))
+    assert isinstance(record, Record)
+    assert record.metadata["biased"] == "false"
+
+
 @pytest.mark.parametrize(
     ("row", "field"),
     [

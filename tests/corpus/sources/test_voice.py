@@ -1,11 +1,16 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
+import pytest
+
 from pe_ray.config import SourceSpec
-from pe_ray.corpus.reading import Unreadable
+from pe_ray.corpus.reading import Row, SourceFile, Unreadable
+from pe_ray.corpus.row import Fault
 from pe_ray.corpus.sources import voice as source
+from pe_ray.errors import SourceError
 from pe_ray.record import Record
 
 
@@ -159,3 +164,178 @@ def test_a_file_that_is_not_utf8_is_one_error_with_its_line(tmp_path: Path) -> N
     (error,) = source.read(SourceSpec(kind="voice", path=str(tmp_path)))
     assert isinstance(error, Unreadable)
     assert error.offset == 4
+
+
+SPEECH = [
+    "What does grief want from us?",
+    "Grief wants to be heard, and grief does not care how long the hearing takes, or who is in the room.",
+    *["Grief comes in waves and nobody can say when the next wave will arrive at the door."] * 12,
+]
+
+
+def read_as(tmp_path: Path, name: str, words: str, **values: str) -> list[Record | Unreadable]:
+    (tmp_path / name).write_text(words)
+    return list(source.read(SourceSpec(kind="voice", path=str(tmp_path), values=values)))
+
+
+def records(found: list[Record | Unreadable]) -> list[Record]:
+    assert all(isinstance(r, Record) for r in found), found
+    return [r for r in found if isinstance(r, Record)]
+
+
+def captions(*texts: str) -> str:
+    return json.dumps([{"text": t, "start": 6 * i, "duration": 5} for i, t in enumerate(texts)])
+
+
+def segments(*said: tuple[str, str], **more: object) -> str:
+    rows = [{"start": 5 * i, "end": 5 * i + 4, "speaker": s, "text": t} | more for i, (s, t) in enumerate(said)]
+    return json.dumps({"segments": rows})
+
+
+def test_the_bundled_sample_is_read_whole() -> None:
+    found = records(list(source.read(SourceSpec(kind="voice"))))
+    assert len(found) == 80
+    assert {r.content_type for r in found} == {"transcript", "interview", "podcast", "psychologist_voice"}
+    assert not any(r.metadata.get("speaker_swaps") or r.metadata.get("helper_by") for r in found)
+    assert [r.metadata["unheard"] for r in found if "unheard" in r.metadata] == ["1"] * 4
+
+
+def test_a_speech_is_pairs_that_it_has_and_passages_with_a_contextual_question(tmp_path: Path) -> None:
+    found = records(read_as(tmp_path, "a.json", captions(*SPEECH), content_type="speech", title="On grief"))
+    assert {r.content_type for r in found} == {"speech"}
+    assert [r.metadata["question"] for r in found] == ["extracted"]
+    assert talk(found[0])[0] == SPEECH[0]
+    words = " ".join(t for r in found for t in talk(r)[1:])
+    assert words == " ".join(SPEECH[1:])
+    assert found[0].metadata["title"] == "On grief"
+
+
+def test_a_monologue_without_a_question_is_asked_in_its_own_words(tmp_path: Path) -> None:
+    found = records(read_as(tmp_path, "a.json", captions(*SPEECH[2:], *SPEECH[2:])))
+    assert [(r.content_type, r.metadata["question"]) for r in found] == [("monologue", "contextual")] * len(found)
+    assert len(found) == 2
+    assert "grief" in talk(found[0])[0].casefold()
+    assert found[0].metadata["passage"] == "1/2"
+    assert len({r.id for r in found}) == 2
+
+
+def test_a_psychologist_who_speaks_alone_is_a_content_type(tmp_path: Path) -> None:
+    (record,) = records(read_as(tmp_path, "a.json", segments(*[("Psychologist", t) for t in SPEECH[2:]])))
+    assert record.content_type == "psychologist_voice"
+    assert record.metadata["speaker"] == "Psychologist"
+
+
+def test_several_voices_without_names_are_no_monologue(tmp_path: Path) -> None:
+    (found,) = read_as(tmp_path, "a.json", captions(*SPEECH), content_type="interview")
+    assert isinstance(found, Unreadable)
+    assert (found.field, "content_type=interview" in found.reason) == ("speaker", True)
+
+
+def test_dashes_give_the_pairs_that_they_show(tmp_path: Path) -> None:
+    words = "1\n00:00:01,000 --> 00:00:05,000\n- Do you sleep?\n- No.\n"
+    (record,) = records(read_as(tmp_path, "a.srt", words))
+    assert talk(record) == ("Do you sleep?", "No.")
+    assert record.content_type == "transcript"
+
+
+def test_speakers_that_are_only_counted_are_told_apart_by_a_value_or_by_their_words(tmp_path: Path) -> None:
+    said = [("S0", "Hello."), ("S1", "Good day.")]
+    (found,) = read_as(tmp_path, "a.json", segments(*said))
+    assert isinstance(found, Unreadable)
+    assert found.field == "cues"
+    (record,) = records(read_as(tmp_path, "a.json", segments(*said), helper="s1"))
+    assert (talk(record), record.metadata["helper"]) == (("Hello.", "Good day."), "S1")
+    (found,) = read_as(tmp_path, "a.json", segments(*said), helper="Dr. No")
+    assert isinstance(found, Unreadable)
+    assert (found.field, "Dr. No" in found.reason) == ("helper", False)
+    plain = [("S0", "My wife left and I can't sleep."), ("S1", "Tell me about it. When you say left?")] * 3
+    found_by_words = records(read_as(tmp_path, "a.json", segments(*plain)))
+    assert {(r.metadata["helper"], r.metadata["helper_by"]) for r in found_by_words} == {("S1", "words")}
+
+
+def test_labels_that_swap_are_marked(tmp_path: Path) -> None:
+    mine, theirs = "My wife left and I can't sleep.", "Tell me about it. When you say left?"
+    held = [("client", mine), ("therapist", theirs)] * 3
+    flipped = [("client", theirs), ("therapist", mine)] * 3
+    found = records(read_as(tmp_path, "a.json", segments(*held, *flipped)))
+    assert [bool(r.metadata.get("speaker_swaps")) for r in found] == [False] * 3 + [True] * 3
+
+
+def test_what_the_recogniser_doubts_is_in_the_metadata(tmp_path: Path) -> None:
+    words = segments(
+        ("client", "I fell."),
+        ("therapist", "[inaudible] hurt?"),
+        no_speech_prob=0.9,
+        compression_ratio=3,
+        confidence=0.5,
+    )
+    (record,) = records(read_as(tmp_path, "a.json", words))
+    known = {k: record.metadata[k] for k in ("asr_confidence", "no_speech", "loops", "unheard")}
+    assert known == {"asr_confidence": "0.500", "no_speech": "1.000", "loops": "1.000", "unheard": "1"}
+
+
+def test_recordings_of_one_csv_are_told_apart(tmp_path: Path) -> None:
+    words = "transcript_id,interlocutor,utterance_text\n" + "".join(
+        f"{n},client,Hello {n}.\n{n},therapist,Yes {n}?\n" for n in range(2)
+    )
+    first, second = records(read_as(tmp_path, "a.csv", words + "2,client,Alone.\n")[:2])
+    assert (first.metadata["recording"], second.metadata["recording"]) == ("a.csv#0", "a.csv#1")
+    assert (first.offset, second.offset) == (2, 4)
+    assert "start" not in first.metadata
+    (alone,) = (r for r in read_as(tmp_path, "a.csv", words + "2,client,Alone.\n") if isinstance(r, Unreadable))
+    assert (alone.offset, alone.field) == (6, "cues")
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("a.vtt", ""),
+        ("a.srt", ""),
+        ("a.json", ""),
+        ("a.csv", ""),
+        ("a.csv", "text\n"),
+        ("a.json", "[]"),
+        ("a.srt", "\n\n"),
+    ],
+)
+def test_an_empty_file_is_one_error(tmp_path: Path, name: str, words: str) -> None:
+    (found,) = read_as(tmp_path, name, words)
+    assert isinstance(found, Unreadable)
+
+
+def test_a_file_of_music_is_one_error(tmp_path: Path) -> None:
+    (found,) = read_as(tmp_path, "a.json", captions("[Music]", "[Music]"))
+    assert isinstance(found, Unreadable)
+    assert found.field == "cues"
+
+
+def test_a_file_of_another_kind_is_one_error(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("WEBVTT")
+    (found,) = source.read(SourceSpec(kind="voice", path=str(tmp_path / "a.txt")))
+    assert isinstance(found, Unreadable)
+    assert ".srt" in found.reason
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [({"titel": "x"}, "values.titel: is not known"), ({"content_type": "podcasts"}, "values.content_type=podcasts")],
+)
+def test_values_that_mean_nothing_are_refused(tmp_path: Path, values: dict[str, str], message: str) -> None:
+    with pytest.raises(SourceError, match=re.escape(message)):
+        source.plan(SourceSpec(kind="voice", path=str(tmp_path), values=values))
+
+
+def test_a_row_of_a_table_is_an_exchange() -> None:
+    spec, file = SourceSpec(kind="voice"), SourceFile("a.jsonl", "a.jsonl", 0)
+    data = {
+        "question": "Is it me?",
+        "answer": "No.",
+        "helper": "Therapist",
+        "recording": "r1",
+        "content_type": "podcast",
+    }
+    record = source.from_row(spec, file, Row(3, data))
+    assert (talk(record), record.offset, record.content_type) == (("Is it me?", "No."), 3, "podcast")
+    assert record.metadata == {"helper": "Therapist", "recording": "r1", "question": "extracted"}
+    with pytest.raises(Fault, match="answer"):
+        source.from_row(spec, file, Row(4, {"question": "Is it me?"}))

@@ -1,0 +1,251 @@
+"""`pe-ray corpus explain`: a record's whole story, from the row it was read from to the file it went to.
+
+A record is named by its id (or the beginning of one), a row that could not be read by `file:line`. The story quotes the
+record: it is for the eyes of whoever may read the corpus.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from pe_ray.config import CheckConfig, SourceSpec
+from pe_ray.corpus import sources
+from pe_ray.corpus.decide import HELD, KEPT, passes, thresholds
+from pe_ray.corpus.quality import crisis
+from pe_ray.corpus.reading import ReadPlan, Unreadable
+from pe_ray.corpus.shards import RECORDS
+from pe_ray.errors import UserError
+from pe_ray.store import manifest
+from pe_ray.store.paths import Home
+
+SHORTEST_ID = 6
+
+
+@dataclass(frozen=True)
+class Story:
+    """What is known about one row of a corpus; parts that do not apply are None."""
+
+    corpus: str
+    status: str
+    """kept, rejected, held, or quarantined."""
+    place: dict[str, Any]
+    """source, uri, offset, id, licence, attribution, content_type, domain."""
+    raw: list[dict[str, str]] | None
+    """The messages as they were read; None where the source is no longer there."""
+    cleaned: list[dict[str, str]] | None
+    changes: list[str]
+    verdicts: list[dict[str, Any]]
+    """check, score, least, passed, reason."""
+    notes: dict[str, Any]
+    """language, personal data, markers, crisis level, labels."""
+    cluster: list[dict[str, Any]]
+    """record_id, survivor, likeness, kind of each member of its cluster."""
+    decision: dict[str, Any]
+    """stage, reason, held_for, copies, split."""
+    went_to: str
+    """The file that holds it."""
+
+
+def explain(home: Home, ref: str, name: str | None = None) -> Story:
+    """The story of a record in the newest corpus that knows it.
+
+    Raises UserError if no corpus does, or if the beginning of an id fits several records.
+    """
+    for folder in corpora(home, name):
+        story = _of_record(home, folder, ref) or _of_row(folder, ref)
+        if story:
+            return story
+    where = f"corpus {name}" if name else f"any corpus under {home.root / 'corpora'}"
+    raise UserError(
+        f"record={ref}: is not in {where}; give an id as in rejects.parquet ({SHORTEST_ID} digits or more), "
+        "or file:line of a row in quarantine.jsonl"
+    )
+
+
+def corpora(home: Home, name: str | None = None) -> list[Path]:
+    """Folders of finished and refused corpora, the newest first."""
+    found = [p.parent for p in (home.root / "corpora").glob(f"{name or '*'}/**/decisions.parquet")]
+    return sorted((p for p in found if not p.name.startswith(".")), key=lambda p: -p.stat().st_mtime)
+
+
+def _of_record(home: Home, folder: Path, ref: str) -> Story | None:
+    if len(ref) < SHORTEST_ID:
+        return None
+    table = pq.read_table(folder / "decisions.parquet")
+    table = table.filter(pc.starts_with(table["id"], ref))
+    if len(set(table["id"].to_pylist())) > 1:
+        raise UserError(f"record={ref}: fits {len(table)} records; give more of the id")
+    if not len(table):
+        table = _at_place(folder, ref)
+    return _story(home, folder, table.to_pylist()[0]) if len(table) else None
+
+
+def _at_place(folder: Path, ref: str) -> pa.Table:
+    uri, _, offset = ref.rpartition(":")
+    wanted = (
+        pc.and_(pc.field("uri") == uri, pc.field("offset") == int(offset)) if offset.isdigit() else pc.scalar(False)
+    )
+    return pq.read_table(folder / "decisions.parquet").filter(wanted)
+
+
+def _story(home: Home, folder: Path, row: Mapping[str, Any]) -> Story:
+    shard = _shards(home, folder) / row["shard"]
+    annotated = _annotated(shard, row["position"])
+    settings = _settings(folder)
+    names = ("source", "uri", "offset", "id", "licence", "attribution", "content_type", "domain")
+    return Story(
+        corpus=_name(folder),
+        status=row["status"],
+        place={n: annotated.get(n, row.get(n)) for n in names},
+        raw=_raw(settings["sources"], row),
+        cleaned=annotated.get("messages"),
+        changes=annotated.get("changes") or [],
+        verdicts=_verdicts(annotated.get("verdicts") or [], CheckConfig.model_validate(settings["checks"]), row),
+        notes=_notes(annotated),
+        cluster=_cluster(folder, row["id"]),
+        decision={n: row[n] for n in ("stage", "reason", "held_for", "copies", "split")},
+        went_to=_went_to(folder, row),
+    )
+
+
+def _of_row(folder: Path, ref: str) -> Story | None:
+    lines = (folder / "quarantine.jsonl").read_text(encoding="utf-8").split("\n")
+    for row in (json.loads(line) for line in lines if line):
+        if ref == f"{row['uri']}:{row['offset']}":
+            break
+    else:
+        return None
+    decision = {"stage": "read", "reason": f"{row['field']}: {row['reason']}"}
+    place = {n: row[n] for n in ("source", "uri", "offset")}
+    went_to = str(folder / "quarantine.jsonl")
+    return Story(_name(folder), "quarantined", place, None, None, [], [], {}, [], decision, went_to)
+
+
+def _name(folder: Path) -> str:
+    return f"{folder.parents[1].name} (refused)" if folder.parent.name == "refused" else folder.parent.name
+
+
+def _shards(home: Home, folder: Path) -> Path:
+    parent = folder.parent.parent if folder.parent.name == "refused" else folder.parent
+    return parent / "shards"
+
+
+def _settings(folder: Path) -> dict[str, Any]:
+    return json.loads((folder / "settings.json").read_text(encoding="utf-8"))
+
+
+def _annotated(shard: Path, position: int) -> dict[str, Any]:
+    """The record as the stages left it; empty if its shard has been deleted."""
+    if not manifest.is_finished(shard):
+        return {}
+    file, start = pq.ParquetFile(shard / RECORDS), 0
+    for group in range(file.num_row_groups):
+        size = file.metadata.row_group(group).num_rows
+        if position < start + size:
+            return file.read_row_group(group).slice(position - start, 1).to_pylist()[0]
+        start += size
+    return {}
+
+
+def _raw(specs: list[dict[str, Any]], row: Mapping[str, Any]) -> list[dict[str, str]] | None:
+    """The record read again from its source; None if that has changed or gone."""
+    for data in specs:
+        spec = SourceSpec.model_validate(data)
+        if spec.source != row["source"]:
+            continue
+        try:
+            files = tuple(f for f in sources.plan(spec).files if f.uri == row["uri"])
+        except ValueError:
+            continue
+        for item in sources.read(spec, ReadPlan(files)) if files else ():
+            if not isinstance(item, Unreadable) and item.id == row["id"]:
+                return [asdict(m) for m in item.messages]
+    return None
+
+
+def _verdicts(verdicts: list[dict[str, Any]], checks: CheckConfig, row: Mapping[str, Any]) -> list[dict[str, Any]]:
+    least = thresholds(checks)
+    found = []
+    for v in verdicts:
+        own = v["check"] == crisis.NAME
+        passed = row["status"] != HELD if own else passes(v["score"], least[v["check"]])
+        found.append({**v, "least": None if own else least[v["check"]], "passed": passed})
+    return found
+
+
+def _notes(annotated: Mapping[str, Any]) -> dict[str, Any]:
+    notes = {
+        n: annotated.get(n) for n in ("language", "pii", "crisis_level", "crisis_classes", "contaminated", "fault")
+    }
+    notes["markers"] = json.loads(annotated.get("markers") or "null")
+    notes["metadata"] = json.loads(annotated.get("metadata") or "null")
+    return {n: value for n, value in notes.items() if value not in (None, [], "")}
+
+
+def _cluster(folder: Path, record_id: str) -> list[dict[str, Any]]:
+    table = pq.read_table(folder / "clusters.parquet")
+    mine = table.filter(pc.equal(table["record_id"], record_id))
+    return table.filter(pc.is_in(table["cluster"], mine["cluster"].combine_chunks())).to_pylist() if len(mine) else []
+
+
+def _went_to(folder: Path, row: Mapping[str, Any]) -> str:
+    if row["status"] == HELD:
+        return str(folder / "review.parquet")
+    if row["status"] != KEPT:
+        return str(folder / "rejects.parquet")
+    for path in sorted((folder / "records").glob("*.parquet")):
+        ids = pq.read_table(path, columns=["id"])["id"].to_pylist()
+        if row["id"] in ids:
+            return f"{path}, row {ids.index(row['id'])}"
+    return f"{folder} (refused: its records were not written)"
+
+
+def lines(story: Story) -> Iterator[str]:
+    """The story as text for a terminal."""
+    where = story.place
+    yield f"{where['source']}  {where['uri']}:{where['offset']}  {where.get('id', '')}"
+    yield f"corpus     {story.corpus}"
+    if where.get("licence"):
+        yield f"origin     {where['content_type']}, {where['domain']}; {where['licence']}; {where['attribution']}"
+    yield f"decision   {story.status}{_because(story.decision)}"
+    yield f"went to    {story.went_to}"
+    if story.status == "quarantined":
+        return
+    yield from _conversation("as read", story.raw)
+    yield f"changes    {', '.join(story.changes) or 'none'}"
+    if story.cleaned != story.raw:
+        yield from _conversation("cleaned", story.cleaned)
+    for v in story.verdicts:
+        least = f" (least {v['least']:g})" if v["least"] is not None else ""
+        yield f"  {'pass' if v['passed'] else 'FAIL'}  {v['check']:<14}{v['score']:.3f}{least}  {v['reason']}"
+    for name, value in story.notes.items():
+        yield f"{name:<11}{value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}"
+    for member in story.cluster:
+        likeness = f"likeness {member['likeness']:g} to {member['survivor']}"
+        yield f"  cluster  {member['record_id']}  {member['kind']}, {likeness}"
+
+
+def _because(decision: Mapping[str, Any]) -> str:
+    if decision.get("held_for"):
+        return f" for {', '.join(decision['held_for'])}"
+    if decision.get("stage"):
+        return f" by {decision['stage']}: {decision['reason']}"
+    copies = f", {decision['copies']} times" if (decision.get("copies") or 1) > 1 else ""
+    return f" in {decision['split']}{copies}"
+
+
+def _conversation(title: str, messages: list[dict[str, str]] | None) -> Iterator[str]:
+    if messages is None:
+        yield f"{title:<11}not to be had: the source has changed or gone"
+        return
+    yield title
+    for message in messages:
+        yield f"  {message['role']}: {message['text']}"

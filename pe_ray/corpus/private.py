@@ -1,0 +1,245 @@
+"""Personal data out of the corpus: in every message, and in the metadata that may hold somebody's words or name.
+
+The stage repairs text and never drops a row. A name that a cue gives away in one turn ("my name is ...") counts in every
+turn of its record. Speakers in the metadata are names by their place, unless they are roles (Client, Therapist).
+
+Personas are nobody: in a dual-persona record the names on the persona cards stay, wherever they stand in it. All else in
+it is treated as elsewhere. The origin of a record (uri, licence, attribution) is left, since a licence asks for it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pe_ray.safety import pii
+from pe_ray.safety.pii.find import find, may_hold, put
+from pe_ray.safety.pii.lexicon import fold
+from pe_ray.safety.pii.names import evident
+from pe_ray.safety.pii.spans import Span, merge
+
+PII_TYPE = pa.list_(pa.struct([("type", pa.string()), ("count", pa.int32())]))
+
+SPEAKERS = ("speaker", "helper", "user", "assistant", "name")
+"""Fields whose whole value is who speaks; several are joined by commas."""
+FREE_TEXT = ("personas", "back_channels", "title")
+FIELDS = tuple(f'"{name}"' for name in (*SPEAKERS, *FREE_TEXT))
+ROLES = re.compile(
+    r"(?i)\b(?:client|patient|therapist|psychologist|psychiatrist|counsell?or|supervisor|supervisee|doctor|nurse|coach|user|assistant|helper|"
+    r"speaker|interviewer|interviewee|host|guest|moderator|student|teacher|mother|father|mom|dad|parent|wife|husband|partner|son|daughter|"
+    r"brother|sister|seeker|supporter|listener|caller|agent|member|participant|person|voice|man|woman|male|female|unknown|narrator)\b"
+)
+MOST_PASSES = 8
+
+
+@dataclass
+class Case:
+    """One record while it is masked: its texts, and what is known about the names in it."""
+
+    texts: list[str] = field(repr=False)
+    metadata: str = field(repr=False)
+    exempt: frozenset[str] = field(repr=False)
+    counts: Counter[str] = field(default_factory=Counter)
+    found: dict[str, list[Span]] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to look and with which key."""
+
+    tier: pii.Tier
+    key: bytes = field(repr=False)
+    ner: Path | None = None
+
+
+def apply(
+    table: pa.Table, *, tier: Literal["off", "patterns", "presidio"], key: bytes, ner: Path | None = None
+) -> pa.Table:
+    """Mask `messages` and `metadata`, and append `pii`: how many values of each type were replaced in a record.
+
+    Raises ValueError for an empty key, and UserError if the tier or the model at `ner` cannot be loaded.
+    """
+    if tier == "off" or not table.num_rows:
+        return table.append_column("pii", pa.array([[]] * table.num_rows, PII_TYPE))
+    settings = Settings(tier, key, ner)
+    _check(settings)
+    messages = _combined(table["messages"])
+    turns = messages.flatten()
+    texts = turns.field("text").to_pylist()
+    metadata = table["metadata"].to_pylist()
+    bounds = np.concatenate([[0], np.cumsum(pc.fill_null(pc.list_value_length(messages), 0).to_numpy())])
+    personas = pc.equal(table["content_type"], "dual_persona").to_pylist()
+    counts: list[Counter[str]] = []
+    changed = False
+    for row, (start, end) in enumerate(zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True)):
+        if not _suspect(texts[start:end], metadata[row], settings):
+            counts.append(Counter())
+            continue
+        case = Case(texts[start:end], metadata[row], _persona_names(metadata[row]) if personas[row] else frozenset())
+        mask(case, settings)
+        texts[start:end], metadata[row] = case.texts, case.metadata
+        counts.append(case.counts)
+        changed = changed or bool(case.counts)
+    if changed:
+        table = _with_texts(table, messages, turns, texts, metadata)
+    return table.append_column("pii", pa.array([_listed(c) for c in counts], PII_TYPE))
+
+
+def mask(case: Case, settings: Settings) -> None:
+    """Put surrogates into one record, and repeat until nothing changes, so that a second run finds nothing to do."""
+    for _ in range(MOST_PASSES):
+        before = (case.texts, case.metadata)
+        data = _parsed(case.metadata)
+        known = _known(case, data, settings)
+        case.texts = [_masked(text, case, known, settings) for text in case.texts]
+        after = {k: _field(k, v, case, known, settings) for k, v in (data or {}).items()}
+        if data and after != data:
+            case.metadata = json.dumps(after, ensure_ascii=False, sort_keys=True)
+        if (case.texts, case.metadata) == before:
+            return
+
+
+def _suspect(texts: list[str | None], metadata: str | None, settings: Settings) -> bool:
+    """The gate of a record."""
+    return (
+        settings.ner is not None
+        or any(f in metadata for f in FIELDS if metadata)
+        or any(may_hold(text) for text in texts if text)
+    )
+
+
+def _known(case: Case, data: dict[str, Any] | None, settings: Settings) -> frozenset[str]:
+    """Words that are names somewhere in this record: by a cue, or because they speak."""
+    words: set[str] = set()
+    for text in case.texts:
+        words |= evident(text, _spans(text, case, settings))
+    for name in SPEAKERS:
+        value = (data or {}).get(name)
+        if isinstance(value, str):
+            words |= evident(value, _speakers(value, case.exempt))
+    return frozenset(words) - case.exempt
+
+
+def _spans(text: str, case: Case, settings: Settings) -> list[Span]:
+    """What `find` says of a text by itself; asked again on the next pass, where the text is mostly the same."""
+    if not text:
+        return []
+    if text not in case.found:
+        case.found[text] = find(text, tier=settings.tier, ner=settings.ner, exempt=case.exempt)
+    return case.found[text]
+
+
+def _masked(text: str, case: Case, known: frozenset[str], settings: Settings) -> str:
+    folded = fold(text) if known and text else ""
+    if any(word in folded for word in known):
+        spans = find(text, tier=settings.tier, ner=settings.ner, known=known, exempt=case.exempt)
+    else:
+        spans = _spans(text, case, settings)
+    return _put(text, spans, case, settings)
+
+
+def _field(name: str, value: Any, case: Case, known: frozenset[str], settings: Settings) -> Any:
+    """A field of the metadata; JSON inside a string is opened."""
+    if name not in SPEAKERS and name not in FREE_TEXT:
+        return value
+    if isinstance(value, str) and name in FREE_TEXT and value[:1] in "[{" and (inner := _opened(value)) is not None:
+        after = _leaves("", inner, case, known, settings)
+        return value if after == inner else json.dumps(after, ensure_ascii=False, sort_keys=True)
+    return _leaves(name, value, case, known, settings)
+
+
+def _leaves(name: str, value: Any, case: Case, known: frozenset[str], settings: Settings) -> Any:
+    if isinstance(value, dict):
+        return {k: _leaves(k, v, case, known, settings) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_leaves(name, v, case, known, settings) for v in value]
+    if not isinstance(value, str):
+        return value
+    if name in SPEAKERS:
+        value = _put(value, _speakers(value, case.exempt), case, settings)
+    return _masked(value, case, known, settings)
+
+
+def _speakers(value: str, exempt: frozenset[str]) -> list[Span]:
+    """The capitalised parts of a list of speakers that are no roles and no personas."""
+    spans = []
+    for match in re.finditer(r"[^,]+", value):
+        label = match.group().strip()
+        words = re.sub(r"^(?:Dr|Mr|Mrs|Ms|Miss|Prof)\b\.? ?", "", label)
+        named = len(words) > 1 and words[0].isupper() and words.replace(".", "").replace(" ", "").replace("-", "").isalpha()
+        if named and not ROLES.search(label) and exempt.isdisjoint(map(fold, words.split())):
+            start = value.index(words, match.start())
+            spans.append(Span(start, start + len(words), "name"))
+    return merge(spans)
+
+
+def _put(text: str, spans: list[Span], case: Case, settings: Settings) -> str:
+    if not spans:
+        return text
+    text, counts = put(text, spans, settings.key)
+    case.counts += counts
+    return text
+
+
+def _persona_names(metadata: str | None) -> frozenset[str]:
+    """The words of the names on a record's persona cards."""
+    cards = _opened(str((_parsed(metadata) or {}).get("personas", "")))
+    if not isinstance(cards, list):
+        return frozenset()
+    names = [c["name"] for c in cards if isinstance(c, dict) and isinstance(c.get("name"), str)]
+    return frozenset(fold(w.strip(".,")) for name in names for w in name.split())
+
+
+def _parsed(metadata: str | None) -> dict[str, Any] | None:
+    data = _opened(metadata or "")
+    return data if isinstance(data, dict) else None
+
+
+def _opened(value: str) -> Any:
+    try:
+        return json.loads(value)
+    except ValueError:
+        return None
+
+
+def _check(settings: Settings) -> None:
+    """Say at once what would stop a long run later."""
+    if not settings.key:
+        raise ValueError("key is empty; give the bytes that the surrogates are derived from")
+    if settings.tier == "presidio":
+        from pe_ray.safety.pii import breadth
+
+        breadth.check()
+    if settings.ner is not None:
+        from pe_ray.safety.pii import ner
+
+        ner.load(settings.ner)
+
+
+def _combined(column: pa.ChunkedArray) -> pa.ListArray:
+    whole = column.combine_chunks()
+    return pa.concat_arrays(whole.chunks) if isinstance(whole, pa.ChunkedArray) else whole
+
+
+def _with_texts(
+    table: pa.Table, messages: pa.ListArray, turns: pa.StructArray, texts: list[str], metadata: list[str]
+) -> pa.Table:
+    lengths = pc.fill_null(pc.list_value_length(messages), 0).to_numpy()
+    offsets = pa.array(np.concatenate([[0], np.cumsum(lengths)]), pa.int32())
+    said = pa.StructArray.from_arrays([turns.field("role"), pa.array(texts, pa.string())], names=["role", "text"])
+    at = table.schema.get_field_index("messages")
+    table = table.set_column(at, table.schema.field(at), pa.ListArray.from_arrays(offsets, said))
+    at = table.schema.get_field_index("metadata")
+    return table.set_column(at, table.schema.field(at), pa.array(metadata, pa.string()))
+
+
+def _listed(counts: Counter[str]) -> list[dict[str, Any]]:
+    return [{"type": kind, "count": counts[kind]} for kind in sorted(counts)]
