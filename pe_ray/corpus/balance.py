@@ -105,14 +105,10 @@ def hash_rank(ids: pa.Array | pa.ChunkedArray) -> NDArray[np.uint64]:
 
 def even_counts(have: Mapping[str, int], size: int) -> dict[str, int]:
     """`size` shared out over cells as evenly as what they have allows; ties by name."""
-    counts, left = dict.fromkeys(have, 0), min(size, sum(have.values()))
-    while left:
-        open_cells = sorted(c for c in have if counts[c] < have[c])
-        each, extra = divmod(left, len(open_cells))
-        for number, cell in enumerate(open_cells):
-            taken = min(each + (number < extra), have[cell] - counts[cell])
-            counts[cell] += taken
-            left -= taken
+    counts, left = {}, min(size, sum(have.values()))
+    for number, cell in enumerate(sorted(have, key=lambda c: (have[c], c))):  # the scarcest give all they have
+        counts[cell] = min(have[cell], left // (len(have) - number))
+        left -= counts[cell]
     return counts
 
 

@@ -61,8 +61,10 @@ def survivors(text_keys: Sequence[str | None], ids: Sequence[str], row_keys: Seq
 
 
 def _group(row: dict[str, object], turns: list[tuple[str, str]]) -> str:
+    """A recording or long conversation; else the question, where that is all that was said before the answer."""
     told = json.loads(str(row["metadata"]))
-    recording = told.get("recording") or told.get("conversation")
-    if recording:
-        return digest(str(row["source"]), recording)
-    return digest(next((text for role, text in turns if role == "user"), turns[0][1]))
+    whole = told.get("recording") or told.get("conversation")
+    if whole:
+        return digest(str(row["source"]), whole)
+    asked = [text for role, text in turns if role == "user"]
+    return digest(*(asked[:1] if len(turns) == 2 and asked else (text for _, text in turns)))

@@ -110,7 +110,7 @@ def fingerprint_of(decided: pa.Table, quarantine: Iterable[dict[str, Any]], conf
     """
     names = ["id", "row_key", "status", "stage", "reason", "held_for", "copies", "split"]
     rows = decided.select(names).sort_by([("id", "ascending"), ("row_key", "ascending")])
-    settings = config.model_dump(mode="json", exclude={"engine", "part_mib", "sources", "decontaminate"})
+    settings = config.model_dump(mode="json", exclude={"engine", "part_mib", "formats", "sources", "decontaminate"})
     settings["duplicates"] |= {"partitions": None, "index": None, "save_index": None}
     specs = sorted(json.dumps(s.model_dump(exclude={"path"}), sort_keys=True) for s in config.sources)
     errors = [json.dumps(u, sort_keys=True) for u in quarantine]

@@ -1,10 +1,10 @@
 """Personal data out of the corpus: in every message, and in the metadata that may hold somebody's words or name.
 
-The stage repairs text and never drops a row. A name that a cue gives away in one turn ("my name is ...") counts in every
-turn of its record. Speakers in the metadata are names by their place, unless they are roles (Client, Therapist).
+The stage repairs text and never drops a row. A name that a cue gives away in one turn ("my name is ...") counts in
+every turn of its record. Speakers in the metadata are names by their place, unless they are roles (Client, Therapist).
 
-Personas are nobody: in a dual-persona record the names on the persona cards stay, wherever they stand in it. All else in
-it is treated as elsewhere. The origin of a record (uri, licence, attribution) is left, since a licence asks for it.
+Personas are nobody: in a dual-persona record the names on the persona cards stay, wherever they stand in it. All else
+in it is treated as elsewhere. The origin of a record (uri, licence, attribution) is left, since a licence asks for it.
 """
 
 from __future__ import annotations
@@ -21,21 +21,24 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pe_ray.safety import pii
-from pe_ray.safety.pii.find import find, may_hold, put
 from pe_ray.safety.pii.lexicon import fold
+from pe_ray.safety.pii.masking import find, may_hold, put
 from pe_ray.safety.pii.names import evident
 from pe_ray.safety.pii.spans import Span, merge
 
 PII_TYPE = pa.list_(pa.struct([("type", pa.string()), ("count", pa.int32())]))
 
 SPEAKERS = ("speaker", "helper", "user", "assistant", "name")
-"""Fields whose whole value is who speaks; several are joined by commas."""
+"""Fields, and keys inside the others, whose whole value is who speaks; several are joined by commas."""
 FREE_TEXT = ("personas", "back_channels", "title")
 FIELDS = tuple(f'"{name}"' for name in (*SPEAKERS, *FREE_TEXT))
 ROLES = re.compile(
-    r"(?i)\b(?:client|patient|therapist|psychologist|psychiatrist|counsell?or|supervisor|supervisee|doctor|nurse|coach|user|assistant|helper|"
-    r"speaker|interviewer|interviewee|host|guest|moderator|student|teacher|mother|father|mom|dad|parent|wife|husband|partner|son|daughter|"
-    r"brother|sister|seeker|supporter|listener|caller|agent|member|participant|person|voice|man|woman|male|female|unknown|narrator)\b"
+    r"(?i)(?<![a-z])(?:client|patient|therapist|psychologist|psychiatrist|counsell?or|supervisor|supervisee|doctor|nurse|"
+    r"coach|user|assistant|helper|"
+    r"speaker|interviewer|interviewee|host|guest|moderator|student|teacher|mother|father|mom|dad|parent|wife|husband|"
+    r"partner|son|daughter|"
+    r"brother|sister|seeker|supporter|listener|caller|agent|member|participant|person|voice|man|woman|male|female|"
+    r"unknown|narrator)(?![a-z])"
 )
 MOST_PASSES = 8
 
@@ -169,13 +172,21 @@ def _leaves(name: str, value: Any, case: Case, known: frozenset[str], settings: 
 
 
 def _speakers(value: str, exempt: frozenset[str]) -> list[Span]:
-    """The capitalised parts of a list of speakers that are no roles and no personas."""
+    """Those in a list of speakers who are no roles and no personas: names, or the user names of a forum."""
     spans = []
     for match in re.finditer(r"[^,]+", value):
         label = match.group().strip()
+        if ROLES.search(label):
+            continue
+        if re.fullmatch(r"(?=.*[\d_])@?[A-Za-z_][\w.-]{4,30}", label):
+            start = value.index(label, match.start())
+            spans.append(Span(start, start + len(label), "username"))
+            continue
         words = re.sub(r"^(?:Dr|Mr|Mrs|Ms|Miss|Prof)\b\.? ?", "", label)
-        named = len(words) > 1 and words[0].isupper() and words.replace(".", "").replace(" ", "").replace("-", "").isalpha()
-        if named and not ROLES.search(label) and exempt.isdisjoint(map(fold, words.split())):
+        named = (
+            len(words) > 1 and words[0].isupper() and words.replace(".", "").replace(" ", "").replace("-", "").isalpha()
+        )
+        if named and exempt.isdisjoint(map(fold, words.split())):
             start = value.index(words, match.start())
             spans.append(Span(start, start + len(words), "name"))
     return merge(spans)

@@ -37,6 +37,7 @@ from pe_ray.config import CheckConfig, Config, config_hash
 from pe_ray.corpus import card
 from pe_ray.corpus.decide import HELD, KEPT, REJECTED, Decided, passes, thresholds
 from pe_ray.corpus.duplicates import Spread, clusters, texts_of
+from pe_ray.corpus.formats import export
 from pe_ray.corpus.knowledge import concepts
 from pe_ray.corpus.ledger import Ledger, draw_up
 from pe_ray.corpus.neardup import Index, Settings
@@ -128,8 +129,14 @@ def write(draft: Draft, home: Home, spread: Spread) -> tuple[Path, dict[str, Any
     stage = ledger.as_stage(fingerprint, str(target / manifest.NAME))
     if problem := _gate(draft, ledger):
         _refuse(draft, ledger, home.corpus(name, "refused") / fingerprint, problem)
-    if intact(target, "corpus"):
-        return target, stage
+    if not intact(target, "corpus"):
+        _write(draft, ledger, target, stage, spread)
+    for form in draft.config.corpus.formats:
+        export(target, form)
+    return target, stage
+
+
+def _write(draft: Draft, ledger: Ledger, target: Path, stage: dict[str, Any], spread: Spread) -> None:
     with manifest.stage(target, kind="corpus", parents={"config": config_hash(draft.config, ("corpus",))}) as out:
         (out / "records").mkdir()
         for seconds in spread(write_slice, _slices(draft, out / "records")):
@@ -144,7 +151,6 @@ def write(draft: Draft, home: Home, spread: Spread) -> tuple[Path, dict[str, Any
         (out / card.NAME).write_text(card.render(facts, out / "records"), encoding="utf-8")
         out.facts.update({k: v for k, v in stage.items() if k != "manifest"}, splits=_splits(draft))
         out.facts["cpu_s"] = {phase: round(seconds, 3) for phase, seconds in sorted(draft.spent.items())}
-    return target, stage
 
 
 def write_slice(piece: Slice) -> float:
@@ -258,7 +264,7 @@ def _write_index(draft: Draft, folder: Path) -> None:
         parts.append(
             Index.of(texts_of(draft.shards[number]).take(rows["position"].combine_chunks()), rows["id"], settings)
         )
-    Index.joined(parts).save(folder)
+    Index.joined(parts, settings).save(folder)
 
 
 def _decisions(draft: Draft) -> pa.Table:
@@ -293,9 +299,12 @@ def _write_page(draft: Draft, ledger: Ledger, folder: Path, problem: str | None)
 def _gate(draft: Draft, ledger: Ledger) -> str | None:
     least = draft.config.corpus.min_processed
     if ledger.total.processed < least:
+        worst = sorted((a.processed, name) for name, a in ledger.by_source.items() if a.errors)
+        named = ", ".join(f"{name} {share:.4f}" for share, name in worst)
         return (
             f"corpus.min_processed={least:g}: only {ledger.total.processed:.4f} of the rows could be read "
-            f"({ledger.total.errors} of {ledger.total.records_in} could not); repair the rows that the report lists"
+            f"({ledger.total.errors} of {ledger.total.records_in} could not; by source: {named}); "
+            "repair the rows that the report lists"
         )
     return draft.decided.balance.problem
 

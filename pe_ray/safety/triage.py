@@ -18,12 +18,14 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from itertools import pairwise
 
 from pe_ray.safety import context
-from pe_ray.safety.normalise import Normalised, normalise
+from pe_ray.safety.gate import Gate
+from pe_ray.safety.normalise import fold, normalise
 from pe_ray.safety.rules import KEEP, TRIAGE_FILES, Combination, Rule, RuleSet, any_of, load, words
 
 LAST_TURNS = 4
@@ -33,7 +35,8 @@ KEPT_READINGS = 512
 CALM_TURNS = 3
 """Calm turns, after a denial, that take an active state down to 2; never lower within one conversation."""
 
-ASKED, YES, DENIAL = (any_of(words()["conversation"][name]) for name in ("asked", "yes", "denial"))
+_TALK = words()["conversation"]
+ASKED, YES, DENIAL = (any_of(_TALK[name]) for name in ("asked", "yes", "denial"))
 
 
 @dataclass(frozen=True)
@@ -104,7 +107,15 @@ class _Reading:
         return tuple(sorted(grave, key=lambda c: (-grave[c], TRIAGE_FILES.index(c))))
 
 
+CALM = _Reading((), False)
 _READINGS: dict[bytes, _Reading] = {}
+
+
+@cache
+def _gate() -> Gate:
+    """The rules in their order, then `DENIAL`, then `ASKED`: one look at a text's words for them all."""
+    rules = load(*TRIAGE_FILES).rules
+    return Gate.of([*((r.patterns, r.needs) for r in rules), (_TALK["denial"], ()), (_TALK["asked"], ())])
 
 
 def assess(
@@ -120,13 +131,28 @@ def assess(
         return NOTHING
     rules = load(*TRIAGE_FILES)
     earlier = [_read(t, rules) for t in history[-MAX_HISTORY:]]
-    reading = _answer(_read(text, rules), text, asked)
-    added = _combine(rules, [*earlier, reading][-LAST_TURNS:])
-    reading = replace(reading, hits=(*reading.hits, *added))
-    state = before or Sticky()
-    for turn in (*earlier, reading):
-        state = state.after(turn.level, turn.classes(least=2), turn.denies)
-    return _assessment(reading, state)
+    return _judge(_read(text, rules), text, asks(asked), earlier, _remember(earlier, before or Sticky()))
+
+
+def follow(said: Iterable[tuple[str, bool]]) -> Iterator[Assessment]:
+    """Judge a conversation from its beginning, each message as `assess` would with all that stood before it.
+
+    `said` holds the person's messages, and whether the assistant's turn before each `asks` about suicide.
+    """
+    rules = load(*TRIAGE_FILES)
+    earlier: list[_Reading] = []
+    state = Sticky()
+    for text, asked in said:
+        reading = _read_anew(text, rules)
+        yield _judge(reading, text, asked, earlier, state)
+        earlier = [*earlier, reading][-MAX_HISTORY:]
+        state = _remember([reading], state) if len(earlier) < MAX_HISTORY else _remember(earlier, Sticky())
+
+
+def asks(text: str) -> bool:
+    """Whether a turn of the assistant asks outright about suicide."""
+    folded = fold(text)
+    return len(load(*TRIAGE_FILES).rules) + 1 in _gate().possible(folded) and ASKED.search(folded) is not None
 
 
 def version() -> str:
@@ -134,7 +160,23 @@ def version() -> str:
     return load(*TRIAGE_FILES).version
 
 
+def _judge(reading: _Reading, text: str, asked: bool, earlier: Sequence[_Reading], state: Sticky) -> Assessment:
+    """The last message of a conversation: `earlier` readings, and the `state` after them."""
+    answered = _answer(reading, text, asked)
+    added = tuple(_combine(load(*TRIAGE_FILES), [*earlier, answered][-LAST_TURNS:]))
+    whole = replace(answered, hits=(*answered.hits, *added)) if added else answered
+    return _assessment(whole, _remember([whole], state))
+
+
+def _remember(readings: Iterable[_Reading], state: Sticky) -> Sticky:
+    for turn in readings:
+        state = state.after(turn.level, turn.classes(least=2), turn.denies)
+    return state
+
+
 def _assessment(reading: _Reading, state: Sticky) -> Assessment:
+    if not reading.hits and not state.level:
+        return Assessment(0, (), (), (), state)
     counted = sorted((h for h in reading.hits if h.level > 0), key=lambda h: -h.level)
     names = list(dict.fromkeys(h.rule.name for h in counted))
     classes = list(reading.classes())
@@ -156,15 +198,21 @@ def _read(text: str, rules: RuleSet) -> _Reading:
 
 
 def _read_anew(text: str, rules: RuleSet) -> _Reading:
-    folded = normalise(text)
-    masked = _mask_idioms(folded.text)
-    candidates = rules.candidates(masked)
-    if not candidates:
-        return _Reading((), DENIAL.search(masked) is not None)
+    plain = fold(text)
+    possible = _gate().possible(plain)
+    if not possible:
+        return CALM
+    may_deny = len(rules.rules) in possible
+    masked = _mask_idioms(plain)
+    if possible[0] >= len(rules.rules):
+        return _Reading((), may_deny and DENIAL.search(masked) is not None)
     sentences = list(_sentences(masked))
-    hits = [h for i, _ in enumerate(sentences) for h in _sentence_hits(i, sentences, candidates, folded)]
-    hits += _near(rules, hits)
-    return _Reading(tuple(hits), any(h.denied for h in hits) or DENIAL.search(masked) is not None)
+    hits = [h for i, _ in enumerate(sentences) for h in _sentence_hits(i, sentences, rules)]
+    if hits:
+        folded = normalise(text)  # tells where the words stood
+        hits = [replace(h, span=folded.origin(*h.span)) for h in hits]
+        hits += _near(rules, hits)
+    return _Reading(tuple(hits), any(h.denied for h in hits) or (may_deny and DENIAL.search(masked) is not None))
 
 
 def _sentences(text: str) -> Iterator[tuple[int, str]]:
@@ -175,27 +223,18 @@ def _sentences(text: str) -> Iterator[tuple[int, str]]:
             yield start, text[start:end]
 
 
-def _sentence_hits(
-    i: int, sentences: Sequence[tuple[int, str]], rules: Sequence[Rule], folded: Normalised
-) -> Iterator[_Hit]:
+def _sentence_hits(i: int, sentences: Sequence[tuple[int, str]], rules: RuleSet) -> Iterator[_Hit]:
+    """What the rules find in one sentence; spans count characters of the folded text."""
     offset, sentence = sentences[i]
     before = " ".join(s for _, s in sentences[max(0, i - 2) : i])
     after = sentences[i + 1][1] if i + 1 < len(sentences) else ""
-    for rule in rules:
-        if not any(n in sentence for n in rule.needs):
-            continue
+    for rule in rules.candidates(sentence, _gate()):
         for m in rule.regex.finditer(sentence):
             around = context.read(sentence, m.start(), m.end(), before, after)
             level = _level(rule, around)
-            span = folded.origin(offset + m.start(), offset + m.end())
-            yield _Hit(
-                rule,
-                level,
-                i,
-                _signals(rule, around),
-                span,
-                denied=around.negated and rule.negated == 0 and rule.level >= 2,
-            )
+            span = (offset + m.start(), offset + m.end())
+            denied = around.negated and rule.negated == 0 and rule.level >= 2
+            yield _Hit(rule, level, i, _signals(rule, around), span, denied)
 
 
 def _level(rule: Rule, around: context.Context) -> int:
@@ -236,6 +275,8 @@ def _combine(rules: RuleSet, readings: Sequence[_Reading]) -> Iterator[_Hit]:
     """Combinations over the last turns; something of this message must take part."""
     hits = [h for r in readings for h in r.hits]
     current = {s for h in readings[-1].hits for s in h.signals}
+    if not current:
+        return
     for combination in (c for c in rules.combinations if not c.near):
         if current.intersection(combination.all) and _all_present(combination.all, hits):
             yield _Hit(combination, combination.level, 0, (), (0, 0))
@@ -250,14 +291,9 @@ def _all_present(wanted: Sequence[str], hits: Sequence[_Hit]) -> bool:
     return True
 
 
-def _answer(reading: _Reading, text: str, asked: str) -> _Reading:
+def _answer(reading: _Reading, text: str, asked: bool) -> _Reading:
     """A yes to a direct question about suicide is a disclosure of its own."""
-    if (
-        not asked
-        or reading.level >= 3
-        or not ASKED.search(normalise(asked).text)
-        or not YES.search(normalise(text).text)
-    ):
+    if not asked or reading.level >= 3 or not YES.search(fold(text)):
         return reading
     rule = Rule("suicide.answer_yes", "suicide_self_harm", 3, (), signals=("active",))
     return replace(reading, hits=(*reading.hits, _Hit(rule, 3, 0, rule.signals, (0, len(text)))))

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import numpy as np
+import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pe_ray.config import SHARES, CorpusConfig
-from pe_ray.corpus.balance import choose, exact_counts, largest_size, share_out
+from pe_ray.corpus.balance import choose, even_counts, exact_counts, largest_size, share_out
 
 PLENTY = dict.fromkeys(SHARES, 10_000)
 
@@ -99,14 +101,31 @@ def test_a_source_without_a_target_gives_nothing() -> None:
 
 def test_the_choice_is_by_hash_and_not_by_order() -> None:
     ids = [f"r{i}" for i in range(50)]
-    forwards = {ids[i] for i in choose({"a": ids}, {"a": 20})["a"]}
-    backwards = {ids[::-1][i] for i in choose({"a": ids[::-1]}, {"a": 20})["a"]}
+    forwards = {ids[i] for i in np.flatnonzero(choose(pa.array(ids), 20))}
+    backwards = {ids[::-1][i] for i in np.flatnonzero(choose(pa.array(ids[::-1]), 20))}
     assert forwards == backwards
     assert len(forwards) == 20
     assert forwards != set(ids[:20])
 
 
 def test_copies_go_round_before_any_record_gets_another() -> None:
-    copies = choose({"a": ["x", "y", "z"], "b": ["w"], "c": []}, {"a": 7, "c": 2})
-    assert sorted(copies["a"].values()) == [2, 2, 3]
-    assert copies["b"] == copies["c"] == {}
+    assert sorted(choose(pa.array(["x", "y", "z"]), 7).tolist()) == [2, 2, 3]
+    assert choose(pa.array(["w"]), 0).tolist() == [0]
+    assert choose(pa.array([], pa.string()), 0).tolist() == []
+
+
+@given(st.dictionaries(st.text("abc", min_size=1), st.integers(0, 30), min_size=1, max_size=6), st.integers(0, 200))
+def test_even_counts_differ_by_one_at_most_where_cells_are_not_used_up(have: dict[str, int], size: int) -> None:
+    counts = even_counts(have, size)
+    assert sum(counts.values()) == min(size, sum(have.values()))
+    assert all(counts[c] <= have[c] for c in have)
+    open_cells = [counts[c] for c in have if counts[c] < have[c]]
+    if open_cells:
+        assert max(counts.values()) - min(open_cells) <= 1
+
+
+def test_cells_are_taken_from_evenly() -> None:
+    ids = pa.array([f"r{i}" for i in range(100)])
+    cells = ["big"] * 80 + ["small"] * 15 + ["tiny"] * 5
+    taken = choose(ids, 30, cells)
+    assert [int(taken[:80].sum()), int(taken[80:95].sum()), int(taken[95:].sum())] == [13, 12, 5]

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from pe_ray.corpus import private
 from pe_ray.errors import UserError
@@ -92,8 +94,18 @@ def test_speakers_are_names_unless_they_are_roles() -> None:
     assert texts(out)[0][0].startswith(f"{murmur['speaker']}: I saw ")
 
 
+def test_user_names_that_speak_are_masked_and_labels_of_a_diarizer_stay() -> None:
+    out = mask(record("Hi.", "Hm.", content_type="transcript", speaker="sad_girl99", helper="SPEAKER_01,P02,Speaker 1"))
+    metadata = json.loads(out["metadata"][0].as_py())
+    assert metadata["speaker"].startswith("user_")
+    assert metadata["helper"] == "SPEAKER_01,P02,Speaker 1"
+    assert out["pii"].to_pylist() == [[{"type": "username", "count": 1}]]
+
+
 def test_personas_are_nobody_in_their_own_record() -> None:
-    cards = json.dumps([{"name": "Maya Lopez", "age": 30, "background": "Maya knows Karen"}, {"name": "Tom", "age": 40}])
+    cards = json.dumps(
+        [{"name": "Maya Lopez", "age": 30, "background": "Maya knows Karen"}, {"name": "Tom", "age": 40}]
+    )
     turns = ("Maya here, Maya Lopez. Karen has 581-896-0013.", "Hi Maya. I am Tom.")
     meta = {"personas": cards, "user": "Maya Lopez", "assistant": "Tom"}
     (said,) = texts(out := mask(record(*turns, content_type="dual_persona", **meta)))
@@ -111,12 +123,54 @@ def test_personas_are_nobody_in_their_own_record() -> None:
 def test_a_second_pass_changes_nothing() -> None:
     cards = json.dumps([{"name": "Maya", "age": 30}, {"name": "Tom", "age": 40}])
     once = mask(
-        record("My sister Hope and Will told Dr. O'Brien.", "Will they? Hope so. Will said no.", offset=1, speaker="Anna,Client", title="With J. Brandt"),
-        record("Maya and Sarah", "born on May 4", offset=2, content_type="dual_persona", personas=cards, user="Maya", assistant="Tom"),
+        record(
+            "My sister Hope and Will told Dr. O'Brien.",
+            "Will they? Hope so. Will said no.",
+            offset=1,
+            speaker="Anna,Client",
+            title="With J. Brandt",
+        ),
+        record(
+            "Maya and Sarah",
+            "born on May 4",
+            offset=2,
+            content_type="dual_persona",
+            personas=cards,
+            user="Maya",
+            assistant="Tom",
+        ),
     )
     again = private.apply(once.drop(["pii"]), tier="patterns", key=KEY)
     assert again.drop(["pii"]).equals(once.drop(["pii"]))
     assert again["pii"].to_pylist() == [[], []]
+
+
+WORDS = [
+    "Sarah",
+    "Xolani",
+    "Will",
+    "Hope",
+    "Smith",
+    "My name is",
+    "my sister",
+    "Dr.",
+    "said",
+    "came",
+    "Acevedo",
+    "581-896-0013",
+    ".",
+    ":",
+]
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    st.lists(st.lists(st.sampled_from(WORDS), min_size=1, max_size=6), min_size=2, max_size=3), st.sampled_from(WORDS)
+)
+def test_a_second_pass_changes_nothing_whatever_a_record_says(turns: list[list[str]], speaker: str) -> None:
+    once = mask(record(*(" ".join(["well", *t]) for t in turns), speaker=speaker, title=f"With {speaker}"))
+    again = private.apply(once.drop(["pii"]), tier="patterns", key=KEY)
+    assert again.drop(["pii"]).equals(once.drop(["pii"]))
 
 
 def test_the_split_into_batches_does_not_matter() -> None:
@@ -142,7 +196,18 @@ def test_off_changes_nothing() -> None:
     assert out["pii"].to_pylist() == [[]]
 
 
-@pytest.mark.parametrize("metadata", ["", "not json", "[]", "{}", '{"speaker": 3, "title": null}', '{"speaker": "", "personas": "[{"}', '{"personas": "[3, {\\"name\\": 4}]"}'])
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        "",
+        "not json",
+        "[]",
+        "{}",
+        '{"speaker": 3, "title": null}',
+        '{"speaker": "", "personas": "[{"}',
+        '{"personas": "[3, {\\"name\\": 4}]"}',
+    ],
+)
 def test_odd_metadata_and_texts_lose_no_row(metadata: str) -> None:
     table = to_table([record("I'm Sarah.", "\x00 ok", content_type="dual_persona")])
     at = table.schema.get_field_index("metadata")

@@ -9,13 +9,13 @@ says nothing against a text, and a harmless text says nothing against its catego
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
 
 from pe_ray.record import VERDICT_TYPE, Record, Verdict, from_table
-from pe_ray.safety.normalise import normalise
-from pe_ray.safety.triage import ASKED, assess
+from pe_ray.safety.triage import Assessment, asks, follow
 
 NAME = "crisis"
 ASKED_RULE = "corpus.asked@1"
@@ -47,24 +47,29 @@ class Finding:
 
 def read(record: Record) -> Finding:
     """Triage the user's messages in order, and hear what they are asked."""
-    level = 0
-    classes: dict[str, None] = {}
-    rules: dict[str, None] = {}
-    history: list[str] = []
-    asked = ""
+    said: list[tuple[str, bool]] = []
+    asking: list[int] = []
+    asked = False
     for message in record.messages:
         if message.role == "assistant":
-            asked = message.text
-            if ASKED.search(normalise(asked).text):
-                classes["suicide_self_harm"] = rules[ASKED_RULE] = None
-        if message.role != "user":
-            continue
-        found = assess(message.text, history=history, asked=asked)
-        history.append(message.text)
-        level = max(level, found.level)
-        classes |= dict.fromkeys(found.classes)
-        rules |= dict.fromkeys(found.rules)
-    return Finding(level, tuple(classes), tuple(rules))
+            asked = asks(message.text)
+            asking += [len(said)] if asked else []
+        elif message.role == "user":
+            said.append((message.text, asked))
+    return _finding(list(follow(said)), asking)
+
+
+def _finding(found: Sequence[Assessment], asking: Sequence[int]) -> Finding:
+    """Of all messages together; `asking` counts the messages that stand before each question about suicide."""
+    classes: dict[str, None] = {}
+    rules: dict[str, None] = {}
+    for i in range(len(found) + 1):
+        if i in asking:
+            classes["suicide_self_harm"] = rules[ASKED_RULE] = None
+        if i < len(found):
+            classes |= dict.fromkeys(found[i].classes)
+            rules |= dict.fromkeys(found[i].rules)
+    return Finding(max((f.level for f in found), default=0), tuple(classes), tuple(rules))
 
 
 def check(record: Record, review_level: int = DEFAULT_REVIEW_LEVEL) -> Verdict:

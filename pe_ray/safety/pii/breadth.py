@@ -1,6 +1,6 @@
 """The third tier: presidio's pattern recognisers, for breadth, on texts that passed the gate. No model, no network.
 
-Left out are SpacyRecognizer (it needs a model), and those where our own patterns are stricter: mail addresses (presidio's
+Left out are SpacyRecognizer (it needs a model), and those where our own patterns are stricter: mail addresses (theirs
 asks tldextract, which fetches the list of public suffixes from the network), web addresses ("tell.me") and dates.
 """
 
@@ -57,7 +57,7 @@ def _analyzer() -> Any:
             "install pe-ray[pii], or use tier 'patterns'"
         ) from None
     engine = SpacyNlpEngine(models=[{"lang_code": "en", "model_name": "blank"}])
-    engine.nlp = {"en": blank("en")}  # a loaded engine is not loaded again
+    engine.nlp = {"en": blank("en")}  # type: ignore[assignment]  # a loaded engine is not loaded again
     registry = RecognizerRegistry(supported_languages=["en"])
     registry.load_predefined_recognizers(languages=["en"], nlp_engine=engine)
     for name in LEFT_OUT:

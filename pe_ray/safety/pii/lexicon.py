@@ -83,13 +83,15 @@ def lexicon() -> Lexicon:
         theorists=lists["theorists_surnames"],
         theorists_in_full=lists["theorists"],
         common=frozenset(data("names")["not_names"]) - family_as_written - given_as_written - set(titles),
-        gate=_as_written(given_as_written | {n for n in family_as_written if fold(n) not in lists["word"] | lists["proper"]})
+        gate=_as_written(
+            given_as_written | {n for n in family_as_written if fold(n) not in lists["word"] | lists["proper"]}
+        )
         | {form for t in titles for form in (t, t.upper())},
     )
 
 
 def _as_written(names: set[str]) -> frozenset[str]:
-    """The first capitalised run of letters of each name, in the ways it is written: Brien, BRIEN; McKay, Mckay, MCKAY."""
+    """The capitalised runs of letters in names, in the ways they are written: Brien, BRIEN; McKay, Mckay, MCKAY."""
     forms = set()
     for name in names:
         for part in name.replace("’", "'").replace("-", "'").split("'"):

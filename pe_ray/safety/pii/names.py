@@ -8,8 +8,8 @@
 | a name that is a word (Mark, Rose) | inside a sentence between words in lower case, or before "said" |
 | a name with other capitals (Jordan, Hope, April) | after a cue, beside a family name, or before "said" |
 
-Theorists (Freud; Carl Rogers), tests and diseases named after somebody, saints, verses and organisations are left. Names in
-lower case are found after a cue alone. What is found by a cue in one turn counts in the whole record: see `evident`.
+Theorists (Freud; Carl Rogers), tests and diseases named after somebody, saints, verses and organisations are left.
+Names in lower case are found after a cue alone. What a cue gives away in one turn counts in its record: see `evident`.
 """
 
 from __future__ import annotations
@@ -18,60 +18,28 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from pe_ray.safety.pii.keep import organisations
+from pe_ray.safety.pii.cues import (
+    BEFORE_SAINT,
+    BOOKS,
+    CAPITALS,
+    CUE,
+    CUE_LENGTH,
+    CUE_NEEDS,
+    INSIDE_SENTENCE,
+    INSTITUTION,
+    KIN_BEFORE_CAPITAL,
+    LOWER_CUED,
+    LOWER_NEEDS,
+    PARTICLE,
+    SCIENCE,
+    SENTENCE_START,
+    SIGNED,
+    SPEECH,
+    VERSE,
+    WORD,
+)
 from pe_ray.safety.pii.lexicon import Lexicon, fold, lexicon
 from pe_ray.safety.pii.spans import Span
-
-UPPER = "A-ZÀ-ÖØ-Þ"
-LETTER = r"[^\W\d_]"
-CAPITALS = re.compile(rf"[{UPPER}]{LETTER}++(?![’']t)")  # "Don't" holds no Don
-"""What the gate looks up: cheap to find, and enough to know that a listed name is there."""
-WORD = re.compile(rf"[{UPPER}]{LETTER}*(?:[’'-][{UPPER}]{LETTER}+)*")
-PARTICLE = re.compile(r" (?:de la|de los|de|del|della|di|da|dos|van der|van den|van|von|bin|ibn|al|le|la|ter) ")
-
-KIN = (
-    "mother|father|mom|mum|dad|sister|brother|son|daughter|wife|husband|partner|boyfriend|girlfriend|fianc[eé]e?|ex|friend|bestie|cousin|"
-    "nephew|niece|boss|manager|supervisor|coworker|co-worker|colleague|roommate|flatmate|neighbou?r|therapist|counsell?or|psychiatrist|"
-    "psychologist|stepdad|stepmom|stepfather|stepmother|stepson|stepdaughter|mother-in-law|father-in-law|kid|baby|twin|crush|bf|gf"
-)
-NAME_CUE = (
-    r"(?:names? (?:is|was|are)|name[’']?s|name ?:|i go by|call me|nicknamed|(?:i am|i[’']m|he is|she is|he[’']s|she[’']s|he was|she was|"
-    r"man|woman|guy|girl|boy|friend|person|somebody|someone|therapist|counsell?or|doctor|client|patient|kid|child|baby) (?:called|named))"
-)
-SIGN_OFF = (
-    r"(?:^|(?<=[.!?] )|(?<=\n))(?:signed|(?:yours )?sincerely|yours(?: truly)?|(?:best |kind |warm )?regards|best wishes|warmly|cheers|"
-    r"respectfully)"
-)
-SIGNED = re.compile(r"[.!]?\s*(?:\n|$|[-–—,])")
-CUE = re.compile(
-    rf"(?i)(?P<name>\b{NAME_CUE}\s{{1,2}}[\"'“]?)$|(?P<kin>\b(?:my|his|her|our|their|your) (?:[a-z]{{2,9}} )?(?:{KIN})(?:, | ))$|"
-    rf"(?P<signed>{SIGN_OFF}[,:]?\s{{1,3}}(?:[-–—~]\s?)?)$|(?P<iam>\b(?:i[’']?m|i am|this is|it[’']s|meet) )$|"
-    rf"(?P<greet>\b(?:hi|hello|hey|dear|thanks|thank you|bye|goodbye|welcome|sorry),? )$"
-)
-"""What may stand right before a name, at the end of the stretch that is looked at."""
-CUE_LENGTH = 48
-CUE_NEEDS = (" name", "Name", "all me", " called ", " named ", "go by ", "Signed", "ncerely", "Yours", "egards", "ishes", "Warmly", "Cheers", "Respectfully")
-"""One of these stands before every name that is in no list, but for a title, which the gate knows, and kin."""
-INSIDE_SENTENCE = re.compile(rf"[a-z],? [{UPPER}]{LETTER}")
-KIN_BEFORE_CAPITAL = re.compile(rf"\b[MmHhOoTtYy](?:y|is|er|ur|heir|our) (?:[a-z]{{2,9}} )?(?:{KIN}),? [{UPPER}]")
-LOWER_NEEDS = ("name is ", "name’s ", "name's ", "name: ", "call me ", "m called ", "mr ", "mr. ", "mrs", "dr ", "dr. ")
-LOWER_CUED = re.compile(
-    r"(?i:\b(?:my name is|my name[’']s|(?:his|her|their) name is|name ?:|call me|i[’']?m called)) (?P<value>[a-z]{3,14}(?: [a-z]{3,14})?)(?![\w’'])|"
-    r"\b(?:dr|mr|mrs)\.? (?P<title>[a-z]{2,14})(?![\w’'])"
-)
-SPEECH = re.compile(
-    r" (?:said|says|told|asked|called|texted|replied|answered|yelled|shouted|cried|smiled|laughed|apologi[sz]ed|promised|thinks|wants|hates|"
-    r"and I\b|moved|left|died|passed away|broke up|hit|hugged|kissed|works|lives|doesn[’']t|didn[’']t|won[’']t|wouldn[’']t)\b"
-)
-NAMED_AFTER = re.compile(
-    rf"(?:[’']s?)?(?: [{UPPER}][\w’'-]*){{0,3}}[ -](?:(?:Self-Esteem |Rating )?Scale|Inventory|Questionnaire|Index|Test|Screening|Institute|Foundation|Project|Act|Law|"
-    r"Cent(?:er|re)|Clinic|Hospital|University|College|School|Church|Academy|Prize|Award|Street|Avenue|Road|House|Library|Method|Model|Theory|"
-    r"Technique|Hotline|Helpline|Lifeline|disease|syndrome|disorder|palsy|(?:\w+ )?(?:theory|therapy|model|method|approach|hierarchy|scale|inventory|test|stages|triad|"
-    r"psychosis|encephalopathy|experiment|effect|box|area))\b"
-)
-VERSE = re.compile(r" \d{1,3}:\d")
-BEFORE_SAINT = re.compile(r"\b(?:Saint|St\.?|San|Santa|Hurricane|Port|Lake|Mount|Mt\.?|Fort|New|Hotel|Camp) $")
-SENTENCE_START = ".!?:\n\"“”(•*;[]-–—"
 
 
 @dataclass(frozen=True)
@@ -111,7 +79,7 @@ def find_names(text: str, known: frozenset[str] = frozenset()) -> Iterator[Span]
 
 
 def evident(text: str, spans: Iterable[Span]) -> frozenset[str]:
-    """The words of the names found, as `known` for the rest of a record; given names that are nothing else need no such help."""
+    """The words of the names found, as `known` for the rest of a record; plain given names need no such help."""
     lex = lexicon()
     words = {fold(m.group()) for s in spans if s.type == "name" for m in WORD.finditer(text, s.start, s.end)}
     return frozenset(w for w in words if len(w) > 2 and not (w in lex.given and lex.is_plain(w)))
@@ -140,9 +108,13 @@ def _runs(text: str, lex: Lexicon) -> Iterator[list[Word]]:
 
 def _word(match: re.Match[str], lex: Lexicon) -> Word:
     folded = fold(match.group())
-    head, tail = (re.split(r"['-]", folded) + [""])[:2]
+    head, tail = folded.split("-")[0], folded.split("-")[-1]
     given = folded in lex.given or ("-" in folded and head in lex.given)
-    family = folded in lex.family or ("-" in folded and tail in lex.family) or bool(re.match(r"o'\w{3}|d'\w{3}|ma?c[^aeiouhk]\w{3}", folded))
+    family = (
+        folded in lex.family
+        or ("-" in folded and tail in lex.family)
+        or bool(re.match(r"o'\w{3}|d'\w{3}|ma?c[^aeiouhk]\w{3}", folded))
+    )
     return Word(
         match.start(),
         match.end(),
@@ -160,9 +132,7 @@ def _joined(text: str, before: Word, word: Word, lex: Lexicon) -> bool:
     return gap == " " or (gap == ". " and short) or PARTICLE.fullmatch(gap) is not None
 
 
-def _in_run(
-    text: str, run: list[Word], lex: Lexicon, known: frozenset[str]
-) -> Iterator[Span]:
+def _in_run(text: str, run: list[Word], lex: Lexicon, known: frozenset[str]) -> Iterator[Span]:
     at = 0
     while at < len(run):
         if run[at].folded in lex.titles and at + 1 < len(run):
@@ -240,13 +210,23 @@ def _is_somebody_known(text: str, words: list[Word], cue: str, lex: Lexicon) -> 
     start, end = words[0].start, words[-1].end
     if cue in ("name", "signed"):
         return False
-    if NAMED_AFTER.match(text, end) or VERSE.match(text, end) or BEFORE_SAINT.search(text[max(0, start - 10) : start]):
+    if BEFORE_SAINT.search(text[max(0, start - 10) : start]) or _is_called_after(text, words, cue):
         return True
     if fold(text[start:end]) in lex.theorists_in_full:
         return True
     # Freud and Linehan are theirs alone; a Rogers or an Ellis may be a client, if a title or a given name says so
     last = words[-1]
     return last.folded in lex.theorists and (not last.family or (len(words) == 1 and not cue and not last.given))
+
+
+def _is_called_after(text: str, words: list[Word], cue: str) -> bool:
+    last = words[-1]
+    if last.folded in BOOKS and VERSE.match(text, last.end):
+        return True
+    institution = INSTITUTION.match(text, last.end)
+    if institution and not (last.given and institution["of"]):
+        return True
+    return not cue and not last.given and SCIENCE.match(text, last.end) is not None
 
 
 def _opens_sentence(text: str, start: int) -> bool:

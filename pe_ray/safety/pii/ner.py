@@ -34,7 +34,9 @@ def find_by_model(text: str, path: Path) -> Iterator[Span]:
 def load(path: Path) -> Model:
     """The model in a folder; raises UserError for a folder without one, or a library that is missing."""
     if not path.is_dir():
-        raise UserError(f"corpus.pii.ner={str(path)!r} is no folder; give a spaCy model or a transformers token classifier")
+        raise UserError(
+            f"corpus.pii.ner={str(path)!r} is no folder; give a spaCy model or a transformers token classifier"
+        )
     if (path / "meta.json").is_file():
         return _spacy(path)
     if (path / "config.json").is_file():
@@ -69,7 +71,7 @@ def _transformers(path: Path) -> Model:
 
     def people(text: str) -> list[tuple[int, int]]:
         found = [(offset, entity) for offset, piece in _pieces(text) for entity in classify(piece)]
-        return [(o + e["start"], o + e["end"]) for o, e in found if e["entity_group"] in PERSON]
+        return [(o + int(e["start"]), o + int(e["end"])) for o, e in found if e["entity_group"] in PERSON]
 
     return people
 

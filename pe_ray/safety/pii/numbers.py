@@ -1,7 +1,7 @@
 """Numbers that a rule can check: social security, payment cards, IBAN, IP and MAC addresses; and numbers by their cue.
 
-Each `Rule` has a pattern, the fewest digits that a text must hold for it, words of which one must stand in the text, and
-a check of what the pattern found. Years, ages, doses, prices and codes of diagnoses fit none of them.
+Each `Rule` has a pattern, the fewest digits that a text must hold for it, words of which one must stand in the text,
+and a check of what the pattern found. Years, ages, doses, prices and codes of diagnoses fit none of them.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def mod97(text: str) -> bool:
 
 
 def social_security(text: str) -> bool:
-    """Numbers that are given out: no area 000 or 666, no group 00, no serial 0000; areas from 900 only as taxpayers' ids."""
+    """Numbers that are given out: no area 000 or 666, no group 00, no serial 0000; from area 900 on, taxpayers' ids."""
     digits = re.sub(r"\D", "", text)
     area, group, serial = digits[:3], int(digits[3:5]), digits[5:]
     if area in ("000", "666") or not group or serial == "0000":
@@ -66,18 +66,29 @@ class Rule:
     score: float = 0.95
 
 
-IS = r"(?:\s{0,2}(?:number|numbers|no\.?|num\.?|id|#|code)){0,2}(?:\s?\([A-Za-z ]{1,20}\))?\s{0,2}(?:is|was|are|:|=|#|-)?\s{0,2}(?:is|:|#)?\s{0,2}"
+IS = (
+    r"(?:\s{0,2}(?:number|numbers|no\.?|num\.?|id|#|code)){0,2}(?:\s?\([A-Za-z ]{1,20}\))?\s{0,2}(?:is|was|are|:|=|#|"
+    r"-)?\s{0,2}(?:is|:|#)?\s{0,2}"
+)
 CODE = r"(?P<value>[A-Za-z]{0,5}-?\d[\dA-Za-z]*(?:-[\dA-Za-z]+){0,4})(?![\w-])"
 RECORD = (
-    r"mrn|medical records?|patient (?:id|number|no\.?)|chart (?:id|number|no\.?|#)|(?:health )?plan (?:id|number|no\.?)|"
+    r"mrn|medical records?|patient (?:id|number|no\.?)|chart (?:id|number|no\.?|#)|(?:health )?plan (?:id|number|"
+    r"no\.?)|"
     r"(?:health )?insurance (?:id|number|no\.?)|member(?:ship)? (?:id|number|no\.?)|beneficiary (?:id|number|no\.?)|"
     r"subscriber (?:id|number)|group (?:number|no\.)|policy (?:id|number|no\.?|#)|case (?:id|number|no\.?|#)|"
-    r"claim (?:id|number|no\.?|#)|file (?:number|no\.?)|medicare|medicaid|nhs (?:number|no\.?)|account (?:id|number|no\.?|#)|"
+    r"claim (?:id|number|no\.?|#)|file (?:number|no\.?)|medicare|medicaid|nhs (?:number|no\.?)|account (?:id|number|"
+    r"no\.?|#)|"
     r"acct\.?|account:|routing number|sort code|bank account|serial (?:number|no\.?)|device (?:id|number)|"
-    r"student (?:id|number)|employee (?:id|number)|badge (?:id|number)|prescription (?:number|no\.?)|rx (?:number|no\.?|#)"
+    r"student (?:id|number)|employee (?:id|number)|badge (?:id|number)|prescription (?:number|no\.?)|rx (?:number|"
+    r"no\.?|#)"
 )
-LICENCE = r"(?:driver[’']?s?[’']? |driving )?licen[cs]e(?: plate)?|passport|national insurance|national id|id card|visa number|green card"
-PLATE = r"licen[cs]e plates?|number plate|plates? (?:number|no\.?)|registration (?:number|plate)|vin|vehicle identification"
+LICENCE = (
+    r"(?:driver[’']?s?[’']? |driving )?licen[cs]e(?: plate)?|passport|national insurance|national id|id card|"
+    r"visa number|green card"
+)
+PLATE = (
+    r"licen[cs]e plates?|number plate|plates? (?:number|no\.?)|registration (?:number|plate)|vin|vehicle identification"
+)
 
 RULES = (
     Rule(
@@ -95,11 +106,22 @@ RULES = (
     ),
     Rule("card", re.compile(r"(?<![\w-])\d(?:[ -]?\d){12,18}(?![\w]|-\d)"), luhn, 13),
     Rule("iban", re.compile(r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?\b"), mod97, 8),
-    Rule("ip", re.compile(r"(?<![\w.])(?<!version )(?:\d{1,3}\.){3}\d{1,3}(?!\w|\.\d)"), address_of_a_machine, 4, (".",)),
-    Rule("ip", re.compile(r"(?<![\w:])(?:[0-9A-Fa-f]{0,4}:){2,7}[0-9A-Fa-f]{0,4}(?![\w:])"), address_of_a_machine, 1, (":",)),
+    Rule(
+        "ip", re.compile(r"(?<![\w.])(?<!version )(?:\d{1,3}\.){3}\d{1,3}(?!\w|\.\d)"), address_of_a_machine, 4, (".",)
+    ),
+    Rule(
+        "ip",
+        re.compile(r"(?<![\w:])(?:[0-9A-Fa-f]{0,4}:){2,7}[0-9A-Fa-f]{0,4}(?![\w:])"),
+        address_of_a_machine,
+        1,
+        (":",),
+    ),
     Rule(
         "mac",
-        re.compile(r"(?<![\w:-])(?:[0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2}(?![\w:-])|(?<![\w:-])(?:[0-9A-Fa-f]{2}-){5}[0-9A-Fa-f]{2}(?![\w:-])"),
+        re.compile(
+            r"(?<![\w:-])(?:[0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2}(?![\w:-])|"
+            r"(?<![\w:-])(?:[0-9A-Fa-f]{2}-){5}[0-9A-Fa-f]{2}(?![\w:-])"
+        ),
         has_digits(1),
         1,
     ),
@@ -108,22 +130,50 @@ RULES = (
         re.compile(rf"(?i)\b(?:{RECORD}){IS}{CODE}"),
         has_digits(5),  # four would take years
         5,
-        (*("mrn", "record", "patient", "chart", "plan", "insurance", "member", "beneficiary", "subscriber", "group", "rx"),
-         *("policy", "case", "claim", "file", "medica", "nhs", "account", "acct", "routing", "sort code", "serial"),
-         *("device", "student", "employee", "badge", "prescription")),
+        (
+            *(
+                "mrn",
+                "record",
+                "patient",
+                "chart",
+                "plan",
+                "insurance",
+                "member",
+                "beneficiary",
+                "subscriber",
+                "group",
+                "rx",
+            ),
+            *("policy", "case", "claim", "file", "medica", "nhs", "account", "acct", "routing", "sort code", "serial"),
+            *("device", "student", "employee", "badge", "prescription"),
+        ),
     ),
     Rule(
         "record_number",
-        re.compile(rf"(?i)\b(?:nhs|sort code|account)(?:\s+(?:number|no\.?))?{IS}(?P<value>\d{{2,4}}(?:[ -]\d{{2,4}}){{2,4}})(?![\w-])"),
+        re.compile(
+            rf"(?i)\b(?:nhs|sort code|account)(?:\s+(?:number|"
+            rf"no\.?))?{IS}(?P<value>\d{{2,4}}(?:[ -]\d{{2,4}}){{2,4}})(?![\w-])"
+        ),
         has_digits(6),
         6,
         ("nhs", "sort code", "account"),
     ),
-    Rule("id_document", re.compile(rf"(?i)\b(?:{LICENCE}){IS}{CODE}"), has_digits(5), 5, ("licen", "passport", "national", "id card", "visa", "green card")),
-    Rule("id_document", re.compile(r"\b[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z] ?\d\d ?\d\d ?\d\d ?[A-D]\b"), has_digits(6), 6),
+    Rule(
+        "id_document",
+        re.compile(rf"(?i)\b(?:{LICENCE}){IS}{CODE}"),
+        has_digits(5),
+        5,
+        ("licen", "passport", "national", "id card", "visa", "green card"),
+    ),
+    Rule(
+        "id_document", re.compile(r"\b[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z] ?\d\d ?\d\d ?\d\d ?[A-D]\b"), has_digits(6), 6
+    ),
     Rule(
         "vehicle",
-        re.compile(rf"(?i)\b(?:{PLATE}){IS}(?P<value>(?=[\w -]{{0,7}}\d)[A-Z0-9]{{1,4}}[ -]?[A-Z0-9]{{2,5}}|[A-HJ-NPR-Z0-9]{{17}})(?![\w-])"),
+        re.compile(
+            rf"(?i)\b(?:{PLATE}){IS}(?P<value>(?=[\w -]{{0,7}}\d)[A-Z0-9]{{1,4}}[ -]?[A-Z0-9]{{2,5}}|"
+            rf"[A-HJ-NPR-Z0-9]{{17}})(?![\w-])"
+        ),
         has_digits(1),
         1,
         ("plate", "vin", "registration", "vehicle"),

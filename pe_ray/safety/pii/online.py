@@ -8,12 +8,16 @@ from collections.abc import Iterator
 from pe_ray.safety.pii.keep import is_help_handle, is_help_host
 from pe_ray.safety.pii.spans import Span
 
-TLD = r"(?:com|org|net|edu|gov|info|biz|blog|io|app|dev|me\.uk|co\.uk|org\.uk|ac\.uk|nhs\.uk|gov\.uk|com\.au|org\.au|co\.nz|ca|ie|de|fr|eu)"
+TLD = (
+    r"(?:com|org|net|edu|gov|info|biz|blog|io|app|dev|me\.uk|co\.uk|org\.uk|ac\.uk|nhs\.uk|gov\.uk|com\.au|org\.au|"
+    r"co\.nz|ca|ie|de|fr|eu)"
+)
 EMAIL = re.compile(
     r"(?<![\w.%+'-])[\w%+-](?:[\w.%+'-]{0,63}[\w%+-])?@(?P<host>(?:[A-Za-z0-9-]{1,63}\.){1,5}[A-Za-z]{2,24})(?![\w@])"
 )
 SPELT_EMAIL = re.compile(
-    r"(?i)(?<![\w.+-])[\w.+-]{1,64}\s?(?:\(at\)|\[at\]|\bat\b|@)\s?(?P<host>[\w-]{1,63}(?:\s?(?:\(dot\)|\[dot\]|\bdot\b)\s?[a-z]{2,10}){1,3})(?!\w)"
+    r"(?i)(?<![\w.+-])[\w.+-]{1,64}\s?(?:\(at\)|\[at\]|\bat\b|@)\s?(?P<host>[\w-]{1,63}(?:\s?(?:\(dot\)|\[dot\]|"
+    r"\bdot\b)\s?[a-z]{2,10}){1,3})(?!\w)"
 )
 URL = re.compile(
     rf"(?i)(?<![\w@./-])(?:https?://(?P<host>[^\s/<>\"'“”)\]]{{1,255}})|www\.(?P<www>[a-z0-9.-]{{1,255}})|"
@@ -22,10 +26,28 @@ URL = re.compile(
 HANDLE = re.compile(r"(?<![\w@./+-])@(?P<name>[A-Za-z_][\w.]{1,28}\w)(?![\w@]|\.\w)")
 REDDIT = re.compile(r"(?<![\w/])/?u/[\w-]{3,20}(?![\w/])")
 NAMED_ACCOUNT = re.compile(
-    r"(?i)\b(?:user ?names?|screen ?names?|handle|instagram|insta|snapchat|snap|discord|twitter|tiktok|skype|telegram|kik|gamer ?tag|ig|reddit|login|user id)"
-    r"(?: account| handle| name| user ?name| id)?\s*(?:is|are|:|=|-|as)?\s*[\"'“]?@?(?P<name>(?=[\w.#-]{0,30}[\d_])[A-Za-z_][\w.#-]{2,30}\w)"
+    r"(?i)\b(?:user ?names?|screen ?names?|handle|instagram|insta|snapchat|snap|discord|twitter|tiktok|skype|"
+    r"telegram|kik|gamer ?tag|ig|reddit|login|user id)"
+    r"(?: account| handle| name| user ?name| id)?\s*(?:is|are|:|=|-|"
+    r"as)?\s*[\"'“]?@?(?P<name>(?=[\w.#-]{0,30}[\d_])[A-Za-z_][\w.#-]{2,30}\w)"
 )
-ACCOUNT_NEEDS = ("user", "screen", "handle", "insta", "snap", "discord", "twitter", "tiktok", "skype", "telegram", "kik", "tag", "ig ", "reddit", "login")
+ACCOUNT_NEEDS = (
+    "user",
+    "screen",
+    "handle",
+    "insta",
+    "snap",
+    "discord",
+    "twitter",
+    "tiktok",
+    "skype",
+    "telegram",
+    "kik",
+    "tag",
+    "ig ",
+    "reddit",
+    "login",
+)
 SPELT_DOT = re.compile(r"(?i)[\w)\]] ?[(\[ ]dot[)\] ] ?\w")
 DOT = re.compile(r"\.[A-Za-z]")
 """Every web address has one."""

@@ -1,8 +1,8 @@
-"""How much is found: a made-up set of notes and posts with known personal data in them, and the score of a finder on it.
+"""How much is found: a made-up set of notes and posts with known personal data in them, and a finder's score on it.
 
-The set is generated from a seed with Faker, so it holds nobody. It says how the finder does on forms that we thought of;
-real text is untidier, and figures from this set are no claim about it. Faker's English names are the finder's own lists,
-so the recall of `name` is that of listed names; `name_unlisted` has names from elsewhere, and only a cue can find those.
+The set is generated from a seed with Faker, so it holds nobody. It says how the finder does on forms that we thought
+of; real text is untidier, and figures from this set are no claim about it. Faker's English names are the finder's own
+lists, so the recall of `name` is that of listed names; `name_unlisted` has names that only a cue can find.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from pe_ray.safety.pii.lexicon import data
 from pe_ray.safety.pii.spans import Span
@@ -27,7 +28,7 @@ class Note:
 
 @dataclass(frozen=True)
 class Score:
-    """Of one type: values planted, values of which no character was left, findings, findings that touch a planted value."""
+    """Of one type: values planted, those of which no character was left; findings, those that touch a planted value."""
 
     planted: int
     masked: int
@@ -83,7 +84,9 @@ def table(scores: dict[str, Score]) -> str:
     """The scores as lines of text."""
     rows = [f"{'type':<16}{'planted':>8}{'masked':>8}{'recall':>8}{'found':>8}{'right':>8}{'precision':>11}"]
     for kind, s in scores.items():
-        rows.append(f"{kind:<16}{s.planted:>8}{s.masked:>8}{s.recall:>8.3f}{s.found:>8}{s.right:>8}{s.precision:>11.3f}")
+        rows.append(
+            f"{kind:<16}{s.planted:>8}{s.masked:>8}{s.recall:>8.3f}{s.found:>8}{s.right:>8}{s.precision:>11.3f}"
+        )
     return "\n".join(rows)
 
 
@@ -104,34 +107,49 @@ def _note(form: str, kind: str, values: dict[str, Callable[[], str]], rng: rando
 def _values(rng: random.Random, seed: int) -> dict[str, Callable[[], str]]:
     from faker import Faker
 
-    us, uk = Faker("en_US"), Faker("en_GB")
+    make_faker: Any = Faker  # its attributes are made at run time
+    us, uk = make_faker("en_US"), make_faker("en_GB")
     us.seed_instance(seed)
     uk.seed_instance(seed)
-    unlisted = data("phi")["unlisted"]
-    digits = lambda n: "".join(rng.choices("0123456789", k=n))  # noqa: E731
-    birth = lambda: us.date_of_birth(minimum_age=18, maximum_age=80)  # noqa: E731
+    words = data("phi")["words"]
+
+    def digits(num: int) -> str:
+        return "".join(rng.choices("0123456789", k=num))
+
     forms = ("%m/%d/%Y", "%B %d, %Y", "%d %B %Y", "%Y-%m-%d", "%m/%d/%y")
     return {
         "name": lambda: rng.choice((us, uk)).first_name(),
         "name_full": lambda: f"{(f := rng.choice((us, uk))).first_name()} {f.last_name()}",
         "family": lambda: rng.choice((us, uk)).last_name(),
-        "name_unlisted": lambda: f"{rng.choice(unlisted['given'])} {rng.choice(unlisted['family'])}",
+        "name_unlisted": lambda: f"{rng.choice(words['given'])} {rng.choice(words['family'])}",
         "phone": lambda: rng.choice(("({}) {}-{}", "{}-{}-{}", "{} {} {}", "+1 {} {} {}")).format(
             rng.randint(201, 799), rng.randint(201, 989), digits(4)
         ),
-        "phone_uk": lambda: rng.choice((f"+44 20 7{digits(3)} {digits(4)}", f"07{rng.randint(400, 599)} {digits(6)}", f"0161 {digits(3)} {digits(4)}")),
+        "phone_uk": lambda: rng.choice(
+            (
+                f"+44 20 7{digits(3)} {digits(4)}",
+                f"07{rng.randint(400, 599)} {digits(6)}",
+                f"0161 {digits(3)} {digits(4)}",
+            )
+        ),
         "email": us.free_email,
-        "url": lambda: rng.choice((us.url() + us.user_name(), f"www.{us.domain_name()}/{us.user_name()}", f"https://social.net/{us.user_name()}")),
+        "url": lambda: rng.choice(
+            (
+                us.url() + us.user_name(),
+                f"www.{us.domain_name()}/{us.user_name()}",
+                f"https://social.net/{us.user_name()}",
+            )
+        ),
         "username": lambda: f"@{us.user_name()}",
         "ip": lambda: us.ipv4_public() if rng.random() < 0.6 else us.ipv6(),
         "mac": us.mac_address,
         "ssn": us.ssn,
         "card": lambda: us.credit_card_number(card_type=rng.choice(("visa16", "mastercard", "amex", "discover"))),
         "iban": uk.iban,
-        "address": lambda: f"{rng.randint(1, 9999)} {us.last_name()} {rng.choice(('Street', 'Avenue', 'Rd', 'Lane', 'Drive', 'Ct', 'Blvd', 'Way', 'Terrace', 'Place'))}",
+        "address": lambda: f"{rng.randint(1, 9999)} {us.last_name()} {rng.choice(words['street'])}",
         "zip": us.zipcode,
         "zip_uk": uk.postcode,
-        "birth_date": lambda: birth().strftime(rng.choice(forms)),
+        "birth_date": lambda: us.date_of_birth(minimum_age=18, maximum_age=80).strftime(rng.choice(forms)),
         "record_number": lambda: rng.choice((digits(8), f"A{digits(7)}", f"{digits(3)}-{digits(5)}")),
         "id_document": lambda: rng.choice((digits(9), f"X{digits(7)}", f"D{digits(3)}-{digits(4)}-{digits(4)}")),
         "vehicle": lambda: us.license_plate() if rng.random() < 0.5 else f"{rng.randint(1, 9)}KLM{digits(3)}",

@@ -13,12 +13,16 @@ from pe_ray.safety.pii.spans import Span
 
 EXTENSION = r"(?:\s?(?:x|ext\.?|extension)\s?\d{1,6})?"
 NANP = re.compile(
-    rf"(?<![\w.$£€#-])(?<!\d )(?:\+?(?:00)?1[ .-]?)?\(?([2-9]\d\d)\)?[ .-]{{0,2}}([2-9]\d\d)[ .-]?(\d{{4}}){EXTENSION}(?![\w]|-\d)"
+    rf"(?<![\w.$£€#-])(?<!\d )(?:\+?(?:00)?1[ .-]?)?\(?([2-9]\d\d)\)?[ .-]{{0,2}}([2-9]\d\d)[ .-]?(\d{{4}})"
+    rf"{EXTENSION}(?![\w]|-\d)"
 )
-ABROAD = re.compile(r"(?<![\w.-])(?:\+|00)[1-9]\d{0,2}(?:[ .-]?\(0\))?(?:[ .-]?\(?\d{1,5}\)?){2,6}" + EXTENSION + r"(?!\w)")
+ABROAD = re.compile(
+    r"(?<![\w.-])(?:\+|00)[1-9]\d{0,2}(?:[ .-]?\(0\))?(?:[ .-]?\(?\d{1,5}\)?){2,6}" + EXTENSION + r"(?!\w)"
+)
 NATIONAL = re.compile(r"(?<![\w.$£€#-])\(?0\d{2,5}\)?[ -]?\d{3,4}(?:[ -]?\d{3,4})?(?![\w]|-\d)")
 CUED = re.compile(
-    r"(?i)\b(?:phone|telephone|tel|mobile|cell|fax|call(?: me| him| her| us)?|text(?: me)?|reach (?:me|him|her|us)|whatsapp|"
+    r"(?i)\b(?:phone|telephone|tel|mobile|cell|fax|call(?: me| him| her| us)?|text(?: me)?|reach (?:me|him|her|us)|"
+    r"whatsapp|"
     r"my number|number is)\b[^\d\n+]{0,24}(\(?\d[\d ().-]{5,16}\d)(?!\w)"
 )
 REGIONS = ("US", "GB", "AU", "IE", "NZ", "ZA", "IN", "DE", "FR")

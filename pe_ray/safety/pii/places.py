@@ -8,24 +8,36 @@ from collections.abc import Iterator
 from pe_ray.safety.pii.spans import Span
 
 SUFFIX = (
-    r"(?:Street|St|Avenue|Ave|Road|Rd|Lane|Ln|Drive|Dr|Court|Ct|Boulevard|Blvd|Way|Place|Pl|Square|Sq|Terrace|Ter|Close|Crescent|"
-    r"Cres|Circle|Cir|Parkway|Pkwy|Highway|Hwy|Trail|Trl|Grove|Gardens|Mews|Row|Hill|Heights|Alley|Loop|Plaza|Crossing|Ridge|Route|Expressway|"
+    r"(?:Street|St|Avenue|Ave|Road|Rd|Lane|Ln|Drive|Dr|Court|Ct|Boulevard|Blvd|Way|Place|Pl|Square|Sq|Terrace|Ter|"
+    r"Close|Crescent|"
+    r"Cres|Circle|Cir|Parkway|Pkwy|Highway|Hwy|Trail|Trl|Grove|Gardens|Mews|Row|Hill|Heights|Alley|Loop|Plaza|"
+    r"Crossing|Ridge|Route|Expressway|"
     r"Turnpike|Freeway|Green|Rise|Walk|Quay|Wharf)"
 )
 RARE_SUFFIX = (
-    r"(?:Annex|Arcade|Bayou|Beach|Bend|Bluffs?|Bottom|Branch|Bridge|Brooks?|Burgs?|Bypass|Camp|Canyon|Cape|Causeway|Centers?|Circles|Cliffs?|"
-    r"Club|Common|Corners?|Course|Courts|Coves?|Creek|Crest|Crossroad|Curve|Dale|Dam|Divide|Drives|Estates?|Extensions?|Falls?|Ferry|Fields?|"
-    r"Flats?|Fords?|Forest|Forges?|Forks?|Fort|Gardens?|Gateway|Glens?|Greens|Groves|Harbors?|Haven|Hills|Hollow|Inlet|Islands?|Isle|Junctions?|"
-    r"Keys?|Knolls?|Lakes?|Land|Landing|Lights?|Loaf|Locks?|Lodge|Mall|Manors?|Meadows?|Mills?|Mission|Motorway|Mount|Mountains?|Neck|Orchard|"
-    r"Oval|Overpass|Parks?|Parkways|Pass|Passage|Path|Pike|Pines?|Plains?|Plazas|Points?|Ports?|Prairie|Radial|Ramp|Ranch|Rapids?|Rest|Ridges|"
-    r"River|Roads|Run|Shoals?|Shores?|Skyway|Springs?|Spurs?|Squares|Station|Stravenue|Stream|Streets|Summit|Throughway|Trace|Track|Trafficway|"
+    r"(?:Annex|Arcade|Bayou|Beach|Bend|Bluffs?|Bottom|Branch|Bridge|Brooks?|Burgs?|Bypass|Camp|Canyon|Cape|Causeway|"
+    r"Centers?|Circles|Cliffs?|"
+    r"Club|Common|Corners?|Course|Courts|Coves?|Creek|Crest|Crossroad|Curve|Dale|Dam|Divide|Drives|Estates?|"
+    r"Extensions?|Falls?|Ferry|Fields?|"
+    r"Flats?|Fords?|Forest|Forges?|Forks?|Fort|Gardens?|Gateway|Glens?|Greens|Groves|Harbors?|Haven|Hills|Hollow|"
+    r"Inlet|Islands?|Isle|Junctions?|"
+    r"Keys?|Knolls?|Lakes?|Land|Landing|Lights?|Loaf|Locks?|Lodge|Mall|Manors?|Meadows?|Mills?|Mission|Motorway|"
+    r"Mount|Mountains?|Neck|Orchard|"
+    r"Oval|Overpass|Parks?|Parkways|Pass|Passage|Path|Pike|Pines?|Plains?|Plazas|Points?|Ports?|Prairie|Radial|Ramp|"
+    r"Ranch|Rapids?|Rest|Ridges|"
+    r"River|Roads|Run|Shoals?|Shores?|Skyway|Springs?|Spurs?|Squares|Station|Stravenue|Stream|Streets|Summit|"
+    r"Throughway|Trace|Track|Trafficway|"
     r"Tunnel|Underpass|Unions?|Valleys?|Via|Viaduct|Views?|Villages?|Ville|Vista|Walks|Wall|Ways|Wells?)"
 )
 STATES = (
-    r"AL|AK|AZ|AR|CA|CO|CT|DE|FL|GA|HI|ID|IL|IN|IA|KS|KY|LA|ME|MD|MA|MI|MN|MS|MO|MT|NE|NV|NH|NJ|NM|NY|NC|ND|OH|OK|OR|PA|RI|SC|SD|TN|TX|UT|VT|"
-    r"VA|WA|WV|WI|WY|DC|PR|VI|GU|AS|MP|PW|FM|MH|Alabama|Alaska|Arizona|Arkansas|California|Colorado|Connecticut|Delaware|Florida|Georgia|Hawaii|"
-    r"Idaho|Illinois|Indiana|Iowa|Kansas|Kentucky|Louisiana|Maine|Maryland|Massachusetts|Michigan|Minnesota|Mississippi|Missouri|Montana|"
-    r"Nebraska|Nevada|New Hampshire|New Jersey|New Mexico|New York|North Carolina|North Dakota|Ohio|Oklahoma|Oregon|Pennsylvania|Rhode Island|"
+    r"AL|AK|AZ|AR|CA|CO|CT|DE|FL|GA|HI|ID|IL|IN|IA|KS|KY|LA|ME|MD|MA|MI|MN|MS|MO|MT|NE|NV|NH|NJ|NM|NY|NC|ND|OH|OK|OR|"
+    r"PA|RI|SC|SD|TN|TX|UT|VT|"
+    r"VA|WA|WV|WI|WY|DC|PR|VI|GU|AS|MP|PW|FM|MH|Alabama|Alaska|Arizona|Arkansas|California|Colorado|Connecticut|"
+    r"Delaware|Florida|Georgia|Hawaii|"
+    r"Idaho|Illinois|Indiana|Iowa|Kansas|Kentucky|Louisiana|Maine|Maryland|Massachusetts|Michigan|Minnesota|"
+    r"Mississippi|Missouri|Montana|"
+    r"Nebraska|Nevada|New Hampshire|New Jersey|New Mexico|New York|North Carolina|North Dakota|Ohio|Oklahoma|Oregon|"
+    r"Pennsylvania|Rhode Island|"
     r"South Carolina|South Dakota|Tennessee|Texas|Utah|Vermont|Virginia|Washington|West Virginia|Wisconsin|Wyoming"
 )
 UK_POSTCODE = r"(?:GIR ?0AA|[A-PR-UWYZ][A-HK-Y]?\d[A-Z\d]? ?\d[ABD-HJLNP-UW-Z]{2})"
@@ -33,11 +45,18 @@ DIRECTION = r"(?:(?:N|S|E|W|NE|NW|SE|SW|North|South|East|West)\.? )?"
 PROPER = r"(?:[A-Z][\w’'-]*\.? |\d{1,3}(?:st|nd|rd|th) )"
 DOT = r"(?:\.(?=,| [a-z#]))?"  # "12 Oak St., Salem", but not the end of a sentence
 FLAT = r"(?:,? ?\n?(?:Apt|Apartment|Suite|Ste|Unit|Flat|Room|Rm|#)\.? ?#?\w{1,6})?"
-TOWN = rf"(?:,? ?\n?[A-Z][\w’'.-]*(?: [A-Z][\w’'.-]*){{0,2}},? (?:(?:{STATES})\.?,? \d{{5}}(?:-\d{{4}})?|{UK_POSTCODE})(?!\w))?"
+TOWN = (
+    rf"(?:,? ?\n?[A-Z][\w’'.-]*(?: [A-Z][\w’'.-]*){{0,2}},? (?:(?:{STATES})\.?,? \d{{5}}(?:-\d{{4}})?|"
+    rf"{UK_POSTCODE})(?!\w))?"
+)
 HOUSE = r"(?<![\w$£€.,/-])(?:(?:Flat|Apt|Apartment|Unit)\.? \w{1,4}, ?)?\d{1,5}[A-Za-z]?(?:-\d{1,4})? "
 
-STREET = re.compile(rf"{HOUSE}{DIRECTION}{PROPER}{{1,3}}{SUFFIX}\b(?!['’]){DOT}(?: (?:N|S|E|W|NE|NW|SE|SW)\b\.?)?{FLAT}{TOWN}")
-LOWER_STREET = re.compile(r"(?<![\w$£€.,/-])\d{1,5} (?:[nsew]\.? )?[a-z]{3,20} (?:street|avenue|ave|boulevard|blvd|rd|ln)\b(?!['’])")
+STREET = re.compile(
+    rf"{HOUSE}{DIRECTION}{PROPER}{{1,3}}{SUFFIX}\b(?!['’]){DOT}(?: (?:N|S|E|W|NE|NW|SE|SW)\b\.?)?{FLAT}{TOWN}"
+)
+LOWER_STREET = re.compile(
+    r"(?<![\w$£€.,/-])\d{1,5} (?:[nsew]\.? )?[a-z]{3,20} (?:street|avenue|ave|boulevard|blvd|rd|ln)\b(?!['’])"
+)
 CUED_STREET = re.compile(
     rf"(?i:\b(?:at|address|live|lives|lived|living|moved to|home|house|ship to|mail to|send to|from|to|is)\b:? ?\n?)"
     rf"(?P<value>{HOUSE}{DIRECTION}{PROPER}{{1,3}}{RARE_SUFFIX}\b(?!['’]){DOT}{FLAT}{TOWN})"
@@ -47,7 +66,10 @@ ZIP = re.compile(rf"\b(?:{STATES})\.?,? (?P<value>\d{{5}}(?:-\d{{4}})?)(?![\w-])
 CUED_ZIP = re.compile(r"(?i)\b(?:zip|postal) ?code(?: is|:)?:? (?P<value>\d{5}(?:-\d{4})?)(?![\w-])")
 POSTCODE = re.compile(rf"\b{UK_POSTCODE}\b")
 
-MONTH = r"(?:Jan(?:uary)?|Feb(?:ruary)?|Mar(?:ch)?|Apr(?:il)?|May|June?|July?|Aug(?:ust)?|Sept?(?:ember)?|Oct(?:ober)?|Nov(?:ember)?|Dec(?:ember)?)\.?"
+MONTH = (
+    r"(?:Jan(?:uary)?|Feb(?:ruary)?|Mar(?:ch)?|Apr(?:il)?|May|June?|July?|Aug(?:ust)?|Sept?(?:ember)?|Oct(?:ober)?|"
+    r"Nov(?:ember)?|Dec(?:ember)?)\.?"
+)
 DAY = r"\d{1,2}(?:st|nd|rd|th)?"
 DATE = (
     rf"(?:\d{{4}}[/.-]\d{{1,2}}[/.-]\d{{1,2}}|\d{{1,2}}[/.-]\d{{1,2}}[/.-](?:\d{{4}}|\d{{2}})|"

@@ -1,11 +1,12 @@
 """What stands in the place of personal data: of the same type, harmless, and the same wherever the value is the same.
 
-A surrogate follows from HMAC-SHA256 of the type and the normalised value, so one key gives one mapping over a whole corpus,
-and nobody without it can test a guess. A surrogate is its own surrogate: masking a text twice changes nothing more. The
-price is that a value which looks like one stays, such as a client whose real name is in the pool: nobody can tell.
+A surrogate follows from HMAC-SHA256 of the type and the normalised value, so one key gives one mapping over a whole
+corpus, and nobody without it can test a guess. A surrogate is its own surrogate: masking a text twice changes nothing
+more. The price is that a value which looks like one stays, such as a client whose real name is in the pool: by the
+weights of Faker's list 4 in 100 women, 3 in 100 men and 4 in 100 family names, and nobody can tell which they are.
 
-Names keep their shape, word by word ("Anna Smith" and then "Anna" agree), and their gender where the lists know it, so that
-pronouns still fit. Dates of birth keep the year. What has no safe value becomes a tag: [card-fmkbdoca].
+Names keep their shape, word by word ("Anna Smith" and then "Anna" agree), and their gender where the lists know it, so
+that pronouns still fit. Dates of birth keep the year. What has no safe value becomes a tag: [card-fmkbdoca].
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ import re
 from collections.abc import Callable
 from functools import cache
 
+from pe_ray.safety.pii.cues import WORD
 from pe_ray.safety.pii.lexicon import Lexicon, data, fold, lexicon
-from pe_ray.safety.pii.names import WORD
 from pe_ray.safety.pii.places import without_day
 
 AREAS = ("202", "303", "404", "505", "606", "707", "808", "909")
@@ -34,7 +35,7 @@ FIXED = {
     "zip": re.compile(r"00000|ZZ99 9ZZ"),
 }
 TAGGED = re.compile(rf"\[[a-z-]+-{TAG}\]")
-"""What a surrogate of each type looks like; the documentation ranges of RFC 2606, 5737, 3849, 7042 and of the phone plans."""
+"""What a surrogate of each type looks like: the documentation ranges of RFC 2606, 5737, 3849, 7042, and 555-01xx."""
 
 
 def surrogate(kind: str, value: str, key: bytes) -> str:
@@ -57,7 +58,9 @@ MAKERS: dict[str, Callable[[bytes, str], str]] = {
     "username": lambda seed, value: f"{re.match(r'@|/?u/|', value).group()}user_{_tag(seed)}",  # type: ignore[union-attr]
     "phone": lambda seed, _: f"{AREAS[seed[0] % len(AREAS)]}-555-01{seed[1] % 100:02d}",
     "ssn": lambda seed, _: f"000-00-{int.from_bytes(seed[:2], 'big') % 10_000:04d}",
-    "ip": lambda seed, value: f"2001:db8::{seed[:2].hex().lstrip('0') or '0'}" if ":" in value else f"192.0.2.{seed[0]}",
+    "ip": lambda seed, value: (
+        f"2001:db8::{seed[:2].hex().lstrip('0') or '0'}" if ":" in value else f"192.0.2.{seed[0]}"
+    ),
     "mac": lambda seed, _: f"00:00:5E:00:53:{seed[0]:02X}",
     "address": lambda seed, _: f"{int.from_bytes(seed[:2], 'big') % 999 + 1} Example Street",
     "zip": lambda _, value: "ZZ99 9ZZ" if value[0].isalpha() else "00000",

@@ -17,14 +17,55 @@ LINES = tomllib.loads(read("resources"))["line"]
 @pytest.mark.parametrize(
     "number",
     [
-        *("988", "911", "999", "112", "111", "741741", "741-741", "116 123", "116123", "13 11 14", "85258", "3114", "1737"),
-        *("1-800-273-8255", "1 800 273 8255", "(800) 273-8255", "+1 800 273 8255", "18002738255", "800.273.8255", "1-800-273-TALK"),
-        *("1-888-628-9454", "1-877-565-8860", "1-866-488-7386", "(855) 227-3640", "844-493-8255", "833-456-4566", "1-833-456-4566"),
-        *("0800 1111", "0800 58 58 58", "0808 800 5000", "0800 111 0111", "0800-0113", "+44 800 068 4141", "1800 737 732", "1300 659 467"),
+        *(
+            "988",
+            "911",
+            "999",
+            "112",
+            "111",
+            "741741",
+            "741-741",
+            "116 123",
+            "116123",
+            "13 11 14",
+            "85258",
+            "3114",
+            "1737",
+        ),
+        *(
+            "1-800-273-8255",
+            "1 800 273 8255",
+            "(800) 273-8255",
+            "+1 800 273 8255",
+            "18002738255",
+            "800.273.8255",
+            "1-800-273-TALK",
+        ),
+        *(
+            "1-888-628-9454",
+            "1-877-565-8860",
+            "1-866-488-7386",
+            "(855) 227-3640",
+            "844-493-8255",
+            "833-456-4566",
+            "1-833-456-4566",
+        ),
+        *(
+            "0800 1111",
+            "0800 58 58 58",
+            "0808 800 5000",
+            "0800 111 0111",
+            "0800-0113",
+            "+44 800 068 4141",
+            "1800 737 732",
+            "1300 659 467",
+        ),
         *("1-800-SUICIDE", "1-800-662-HELP (4357)", "+31 116 123"),
     ],
 )
-@pytest.mark.parametrize("form", ["Call {} now.", "call {}, any time", "{}", "Phone: {}\nor text", "my number is {}; account number {}"])
+@pytest.mark.parametrize(
+    "form", ["Call {} now.", "call {}, any time", "{}", "Phone: {}\nor text", "my number is {}; account number {}"]
+)
 def test_crisis_lines_and_toll_free_numbers_survive(number: str, form: str) -> None:
     text = form.replace("{}", number)
     assert find(text) == []
@@ -62,7 +103,9 @@ def test_what_only_looks_like_help_does_not(text: str) -> None:
     assert find(text)
 
 
-@pytest.mark.parametrize("name", ["The Trevor Project", "the Samaritans", "Mayo Clinic", "Johns Hopkins", "the Betty Ford Center"])
+@pytest.mark.parametrize(
+    "name", ["The Trevor Project", "the Samaritans", "Mayo Clinic", "Johns Hopkins", "the Betty Ford Center"]
+)
 def test_organisations_are_nobody(name: str) -> None:
     assert find(f"I wrote to {name} and {name} wrote back.") == []
 

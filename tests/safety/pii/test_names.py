@@ -44,6 +44,8 @@ def names(text: str, **options: frozenset[str]) -> list[str]:
         ("Sarah Monday told Anna Christmas", ["Sarah", "Anna"]),
         ("Sarah's mother and James’ dog", ["Sarah", "James"]),
         ("Will Garcia come?", ["Garcia"]),
+        ("I told Sarah the test was over; Sarah's School; Sarah's model", ["Sarah", "Sarah", "Sarah"]),
+        ("Sarah 3:30 pm, Garcia's house", ["Sarah", "Garcia"]),
         ("Lisa Rogers and Mr. Ellis", ["Lisa Rogers", "Ellis"]),
         ("José and Zoë met Renée", ["Zoë"] if "zoë" in lexicon().given else []),
     ],

@@ -16,7 +16,9 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model that knows one name, which neither lists nor cues would find."""
     spacy = pytest.importorskip("spacy")
     nlp = spacy.blank("en")
-    nlp.add_pipe("entity_ruler").add_patterns([{"label": "PERSON", "pattern": "Xolani"}, {"label": "ORG", "pattern": "Acme"}])
+    nlp.add_pipe("entity_ruler").add_patterns(
+        [{"label": "PERSON", "pattern": "Xolani"}, {"label": "ORG", "pattern": "Acme"}]
+    )
     path = tmp_path_factory.mktemp("ner") / "model"
     nlp.to_disk(path)
     return path
@@ -37,7 +39,12 @@ def test_what_cannot_be_loaded_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "broken" / "meta.json").write_text("{}")
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "config.json").write_text("{}")
-    for name, said in (("absent", "no folder"), ("empty", "neither"), ("broken", "spaCy"), ("other", "token classifier")):
+    for name, said in (
+        ("absent", "no folder"),
+        ("empty", "neither"),
+        ("broken", "spaCy"),
+        ("other", "token classifier"),
+    ):
         with pytest.raises(UserError, match=said) as refusal:
             load(tmp_path / name)
         assert "\n" not in str(refusal.value)
@@ -61,7 +68,14 @@ def test_a_transformers_classifier_in_a_folder(tmp_path: Path) -> None:
     words.pre_tokenizer = pre_tokenizers.Whitespace()
     PreTrainedTokenizerFast(tokenizer_object=words, unk_token="[UNK]", pad_token="[PAD]").save_pretrained(tmp_path)
     labels = {0: "O", 1: "B-PER"}
-    config = BertConfig(vocab_size=3, hidden_size=8, num_hidden_layers=0, num_attention_heads=1, id2label=labels, label2id={v: k for k, v in labels.items()})
+    config = BertConfig(
+        vocab_size=3,
+        hidden_size=8,
+        num_hidden_layers=0,
+        num_attention_heads=1,
+        id2label=labels,
+        label2id={v: k for k, v in labels.items()},
+    )
     net = BertForTokenClassification(config)
     with torch.no_grad():  # the word decides alone: Xolani is a person, all else is not
         for parameter in net.parameters():
