@@ -13,8 +13,12 @@ import unicodedata
 from collections.abc import Callable
 
 import ftfy
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from bs4 import BeautifulSoup
+
+from pe_ray.corpus.columns import Turns, with_column, with_texts
 
 FTFY = ftfy.TextFixerConfig(
     unescape_html=False,  # the steps below do these, each under its own name
@@ -27,6 +31,17 @@ FTFY = ftfy.TextFixerConfig(
     explain=False,
 )
 
+CURLY = "\u2013\u2014\u2018\u2019\u201c\u201d\u2026"
+"""Dashes, curly quotes and the ellipsis: no step changes them, and without others of their kind they are no mojibake."""
+SUSPECT = (
+    rf"[^\n -%'-;=-z|}}~{CURLY}]|  | \n|\n |\n\n\n|\A[ \n]|[ \n]\z|[.!?][A-Z]"  # of RE2, over a whole column
+)
+"""What every text has that a step could change."""
+DOUBTFUL = r"[\[{]|\A[^A-Za-z0-9]*\z"
+"""What every text has that could be a fault."""
+
+NO_MOJIBAKE = re.compile(f"[\x00-\x7f\xa0{CURLY}]*")
+LINE_END = re.compile("[\r\x0b\x0c\x85\u2028\u2029]")
 SPACES = re.compile("[\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]")
 ZERO_WIDTH = re.compile("[\u00ad\u200b\u200e\u200f\u2060\ufeff]")
 JOINERS = re.compile("(?<=[\x00-\x7f])[\u200c\u200d]+|[\u200c\u200d]+(?=[\x00-\x7f]|$)")  # elsewhere they spell
@@ -45,7 +60,8 @@ TEMPLATE_BLANK = re.compile(
     r"\[(?:insert |your |the |client'?s? |user ?\d*'?s? )*(?:first |last |full )?name\]|\{\{[^{}\n]*\}\}|\{\w*name\}",
     re.IGNORECASE,
 )
-STUCK_SENTENCE = re.compile(r"(?:(?<=[a-z][a-z])|(?<=\d))[.!?](?=[A-Z][a-z]|[AI](?:[ ,'’]|$))")
+STUCK_SENTENCE = re.compile(r"[.!?](?=[A-Z])(?:(?<=[a-z][a-z].)|(?<=\d.))(?=[A-Z][a-z]|[AI](?:[ ,'’]|$))")
+BLANKS, BLANK_AT_LINE_END, EMPTY_LINES = (re.compile(p) for p in ("[ \t]{2,}|\t", " ?\n ?", "\n{3,}"))
 ADDRESS = re.compile(r"://|www\.|@|\.(?:com|org|net|edu|gov|info|html?|php|pdf|js|co\.uk)\b", re.IGNORECASE)
 
 
@@ -62,36 +78,59 @@ def clean_text(text: str) -> tuple[str, list[str]]:
 
 def apply(table: pa.Table) -> pa.Table:
     """Clean every message. Sets `messages`, `changes`, and `fault` (null, or why the record cannot be used)."""
-    messages, changes, faults = [], [], []
-    for row in table["messages"].to_pylist():
-        done = [(m["role"], *clean_text(m["text"])) for m in row]
-        messages.append([{"role": role, "text": text} for role, text, _ in done])
-        named = {name for _, _, names in done for name in names}
-        changes.append([name for name, _ in STEPS if name in named])
-        faults.append(_fault([(role, text) for role, text, _ in done]))
-    schema = table.schema
-    for name, values in (("messages", messages), ("changes", changes)):
-        at = schema.get_field_index(name)
-        table = table.set_column(at, schema.field(at), pa.array(values, schema.field(at).type))
-    return table.append_column("fault", pa.array(faults, pa.string()))
+    turns = Turns.of(table)
+    texts, changed = _cleaned(turns.texts)
+    if changed:
+        table = with_texts(table, turns, texts)
+    changes: list[list[str]] = [[] for _ in range(len(table))]
+    for message, record in zip(changed, turns.record_of(np.array(list(changed), np.int64)).tolist(), strict=True):
+        changes[record] += changed[message]
+    order = [name for name, _ in STEPS]
+    table = with_column(table, "changes", [sorted(set(c), key=order.index) if c else c for c in changes])
+    return table.append_column("fault", pa.array(_faults(turns, texts), pa.string()))
 
 
-def _fault(messages: list[tuple[str, str]]) -> str | None:
-    for number, (role, text) in enumerate(messages, start=1):
-        if not any(c.isalnum() for c in text):
-            return f"no words left in message {number} ({role})"
-        if TEMPLATE_BLANK.search(text):
-            return f"a template's blank was not filled in message {number} ({role})"
-    return None
+def _cleaned(texts: pa.StringArray) -> tuple[pa.StringArray, dict[int, list[str]]]:
+    """The repaired texts, and for each that changed the steps that did it."""
+    suspect = np.flatnonzero(pc.match_substring_regex(texts, SUSPECT).to_numpy(zero_copy_only=False))
+    repaired, changed = [], {}
+    for message, text in zip(suspect.tolist(), texts.take(suspect).to_pylist(), strict=True):
+        after, names = clean_text(text)
+        if names:
+            repaired.append(after)
+            changed[message] = names
+    if not changed:
+        return texts, changed
+    mask = np.zeros(len(texts), bool)
+    mask[list(changed)] = True
+    return pc.replace_with_mask(texts, mask, pa.array(repaired, pa.string())), changed
+
+
+def _faults(turns: Turns, texts: pa.StringArray) -> list[str | None]:
+    """(N,) what is wrong with the first message of a record that has something wrong."""
+    faults: list[str | None] = [None] * (len(turns.offsets) - 1)
+    doubtful = np.flatnonzero(pc.match_substring_regex(texts, DOUBTFUL).to_numpy(zero_copy_only=False))
+    records = turns.record_of(doubtful).tolist()
+    said = zip(texts.take(doubtful).to_pylist(), turns.roles.take(doubtful).to_pylist(), strict=True)
+    for message, record, (text, role) in zip(doubtful.tolist(), records, said, strict=True):
+        if faults[record] is None and (wrong := _wrong(text)):
+            faults[record] = f"{wrong} in message {message - turns.offsets[record] + 1} ({role})"
+    return faults
+
+
+def _wrong(text: str) -> str | None:
+    if not any(c.isalnum() for c in text):
+        return "no words left"
+    return "a template's blank was not filled" if TEMPLATE_BLANK.search(text) else None
 
 
 def fix_line_ends(text: str) -> str:
-    return LINE_ENDS.sub("\n", text)
+    return LINE_ENDS.sub("\n", text) if LINE_END.search(text) else text
 
 
 def fix_encoding(text: str) -> str:
     """Mojibake such as "donâ€™t", C1 controls that were meant as Windows-1252, lone surrogates (ftfy)."""
-    return text if text.isascii() else ftfy.fix_text(text, FTFY)
+    return text if NO_MOJIBAKE.fullmatch(text) else ftfy.fix_text(text, FTFY)
 
 
 def fix_control(text: str) -> str:
@@ -129,17 +168,20 @@ def fix_css(text: str) -> str:
 
 
 def fix_unicode(text: str) -> str:
-    return unicodedata.normalize("NFC", text)
+    return text if text.isascii() else unicodedata.normalize("NFC", text)
 
 
 def fix_spaces(text: str) -> str:
     """No-break, thin, wide and other typographic spaces become plain ones."""
-    return SPACES.sub(" ", text)
+    return text if text.isascii() else SPACES.sub(" ", text)
 
 
 def fix_zero_width(text: str) -> str:
     """What cannot be seen and is not needed to spell: zero-width spaces, marks, soft hyphens, stray joiners."""
-    return JOINERS.sub("", ZERO_WIDTH.sub("", text))
+    if text.isascii():
+        return text
+    text = ZERO_WIDTH.sub("", text)
+    return JOINERS.sub("", text) if "\u200c" in text or "\u200d" in text else text
 
 
 def fix_sentence_gap(text: str) -> str:
@@ -161,9 +203,11 @@ def _part(match: re.Match[str], text: str) -> str:
 
 def fix_whitespace(text: str) -> str:
     """One space between words, at most one empty line, none at the ends."""
-    text = re.sub(r"[ \t]+", " ", text)
-    text = re.sub(r" ?\n ?", "\n", text)
-    return re.sub(r"\n{3,}", "\n\n", text).strip()
+    if "  " in text or "\t" in text:
+        text = BLANKS.sub(" ", text)
+    if " \n" in text or "\n " in text:
+        text = BLANK_AT_LINE_END.sub("\n", text)
+    return (EMPTY_LINES.sub("\n\n", text) if "\n\n\n" in text else text).strip()
 
 
 STEPS: tuple[tuple[str, Callable[[str], str]], ...] = (

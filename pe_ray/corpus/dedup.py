@@ -11,12 +11,25 @@ import json
 import re
 import unicodedata
 from collections.abc import Sequence
+from hashlib import blake2b
+from itertools import pairwise
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from pe_ray.corpus.columns import Turns
 from pe_ray.record import digest
 
 NOT_A_WORD = re.compile(r"[\W_]+")
+CURLY = "[\xa0\u2013\u2014\u2018\u2019\u201c\u201d\u2026]"
+EXOTIC = f"[^\x00-\x7f{CURLY[1:]}"  # for RE2, over a whole column
+SIGNS = re.compile(CURLY)
+WORD_LETTERS = {c: chr(c).lower() if chr(c).isalnum() else " " for c in range(128)}
+"""What `normalise` makes of ASCII, character by character."""
+LABELS = ("id", "source", "domain", "content_type", "licence", "attribution", "metadata")
+"""What a record holds beside its messages; where it stood (`uri`, `offset`) is in its id."""
+USER = b"\x00\x00\x00\x00\x00\x00\x00\x04user"
 
 
 def apply(table: pa.Table) -> pa.Table:
@@ -26,18 +39,59 @@ def apply(table: pa.Table) -> pa.Table:
     of a corpus follows its content. `group`: records that must stay on one side of the train/validation split (a
     recording, or every answer to one question).
     """
-    rows = table.select(
-        ["id", "source", "domain", "content_type", "messages", "licence", "attribution", "metadata"]
-    ).to_pylist()
-    texts = [[(m["role"], normalise(m["text"])) for m in row["messages"]] for row in rows]
-    columns = {
-        "text_key": [digest(*(part for turn in turns for part in turn)) for turns in texts],
-        "row_key": [digest(json.dumps(row, ensure_ascii=False, sort_keys=True)) for row in rows],
-        "group": [_group(row, turns) for row, turns in zip(rows, texts, strict=True)],
-    }
-    for name, values in columns.items():
+    turns = Turns.of(table)
+    roles = [_part(role) for role in turns.roles.to_pylist()]
+    texts = turns.texts.to_pylist()
+    words = [_part(w) for w in _normalised(turns.texts, texts)]
+    raw = [_part(text) for text in texts]
+    labels = [[_part(value) for value in table[name].to_pylist()] for name in LABELS]
+    recordings = _recordings(table)
+    keys: dict[str, list[str]] = {"text_key": [], "row_key": [], "group": []}
+    for record, (start, end) in enumerate(pairwise(turns.offsets.tolist())):
+        said = [part for turn in zip(roles[start:end], words[start:end], strict=True) for part in turn]
+        held = [part for turn in zip(roles[start:end], raw[start:end], strict=True) for part in turn]
+        keys["text_key"].append(_digest(said))
+        keys["row_key"].append(_digest([column[record] for column in labels] + held))
+        keys["group"].append(recordings.get(record) or _digest([_question(roles, words, start, end)]))
+    for name, values in keys.items():
         table = table.append_column(name, pa.array(values, pa.string()))
     return table
+
+
+def _part(text: str) -> bytes:
+    """A text as `record.digest` reads it: its length, then its bytes."""
+    data = text.encode("utf-8", "surrogatepass")
+    return len(data).to_bytes(8, "big") + data
+
+
+def _digest(parts: list[bytes]) -> str:
+    """`record.digest` of parts that are encoded already."""
+    return blake2b(b"".join(parts), digest_size=16).hexdigest()
+
+
+def _normalised(column: pa.StringArray, texts: list[str]) -> list[str]:
+    """`normalise` of each text; those of plain letters take a short way to the same result."""
+    exotic = pc.match_substring_regex(column, EXOTIC).to_pylist()
+    return [normalise(t) if far else _normalise_plain(t) for t, far in zip(texts, exotic, strict=True)]
+
+
+def _normalise_plain(text: str) -> str:
+    plain = text if text.isascii() else SIGNS.sub(" ", text)
+    return " ".join(plain.translate(WORD_LETTERS).split()) or text
+
+
+def _recordings(table: pa.Table) -> dict[int, str]:
+    """The group of each record that was cut from a recording."""
+    metadata = table["metadata"].combine_chunks()
+    named = np.flatnonzero(pc.match_substring(metadata, '"recording"').to_numpy(zero_copy_only=False))
+    sources = table["source"].take(named).to_pylist()
+    recordings = [json.loads(m).get("recording") for m in metadata.take(named).to_pylist()]
+    return {n: digest(s, r) for n, s, r in zip(named.tolist(), sources, recordings, strict=True) if r}
+
+
+def _question(roles: list[bytes], words: list[bytes], start: int, end: int) -> bytes:
+    """What the user says first; where there is none, the first message."""
+    return next((words[i] for i in range(start, end) if roles[i] == USER), words[start])
 
 
 def normalise(text: str) -> str:
@@ -58,13 +112,3 @@ def survivors(text_keys: Sequence[str | None], ids: Sequence[str], row_keys: Seq
             j = best.get(key, i)
             best[key] = min(j, i, key=lambda n: (ids[n], row_keys[n]))
     return [i if key is None else best[key] for i, key in enumerate(text_keys)]
-
-
-def _group(row: dict[str, object], turns: list[tuple[str, str]]) -> str:
-    """A recording or long conversation; else the question, where that is all that was said before the answer."""
-    told = json.loads(str(row["metadata"]))
-    whole = told.get("recording") or told.get("conversation")
-    if whole:
-        return digest(str(row["source"]), whole)
-    asked = [text for role, text in turns if role == "user"]
-    return digest(*(asked[:1] if len(turns) == 2 and asked else (text for _, text in turns)))

@@ -7,6 +7,7 @@ record: it is for the eyes of whoever may read the corpus.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,7 +19,7 @@ import pyarrow.parquet as pq
 
 from pe_ray.config import CheckConfig, SourceSpec
 from pe_ray.corpus import sources
-from pe_ray.corpus.decide import HELD, KEPT, passes, thresholds
+from pe_ray.corpus.decide import HELD, REJECTED, STATUSES, passes, thresholds
 from pe_ray.corpus.quality import crisis
 from pe_ray.corpus.reading import ReadPlan, Unreadable
 from pe_ray.corpus.shards import RECORDS
@@ -27,6 +28,8 @@ from pe_ray.store import manifest
 from pe_ray.store.paths import Home
 
 SHORTEST_ID = 6
+NAMED_IDS = 5
+"""Most ids that are named where a beginning fits several."""
 
 
 @dataclass(frozen=True)
@@ -77,23 +80,25 @@ def corpora(home: Home, name: str | None = None) -> list[Path]:
 
 
 def _of_record(home: Home, folder: Path, ref: str) -> Story | None:
-    if len(ref) < SHORTEST_ID:
-        return None
     table = pq.read_table(folder / "decisions.parquet")
-    table = table.filter(pc.starts_with(table["id"], ref))
-    if len(set(table["id"].to_pylist())) > 1:
-        raise UserError(f"record={ref}: fits {len(table)} records; give more of the id")
-    if not len(table):
-        table = _at_place(folder, ref)
-    return _story(home, folder, table.to_pylist()[0]) if len(table) else None
+    fits = table.filter(pc.starts_with(table["id"], ref)) if len(ref) >= SHORTEST_ID else table.slice(0, 0)
+    rows = (fits if len(fits) else _at_place(table, ref)).to_pylist()
+    ids = sorted({row["id"] for row in rows})
+    if len(ids) > 1:
+        more = ", ..." if len(ids) > NAMED_IDS else ""
+        raise UserError(f"record={ref}: fits {len(ids)} records; give one id of {', '.join(ids[:NAMED_IDS])}{more}")
+    best = sorted(rows, key=lambda row: STATUSES.index(row["status"]))  # a file that is listed twice has each id twice
+    return _story(home, folder, best[0]) if best else None
 
 
-def _at_place(folder: Path, ref: str) -> pa.Table:
-    uri, _, offset = ref.rpartition(":")
-    wanted = (
-        pc.and_(pc.field("uri") == uri, pc.field("offset") == int(offset)) if offset.isdigit() else pc.scalar(False)
-    )
-    return pq.read_table(folder / "decisions.parquet").filter(wanted)
+def _at_place(table: pa.Table, ref: str) -> pa.Table:
+    """The records of a row, which may be told apart from another source's: `uri:offset` or `source:uri:offset`."""
+    place, _, offset = ref.rpartition(":")
+    if not re.fullmatch(r"[0-9]{1,18}", offset):
+        return table.slice(0, 0)
+    named = pc.binary_join_element_wise(table["source"], table["uri"], ":")
+    here = pc.or_(pc.equal(table["uri"], place), pc.equal(named, place))
+    return table.filter(pc.and_(here, pc.equal(table["offset"], int(offset))))
 
 
 def _story(home: Home, folder: Path, row: Mapping[str, Any]) -> Story:
@@ -119,7 +124,8 @@ def _story(home: Home, folder: Path, row: Mapping[str, Any]) -> Story:
 def _of_row(folder: Path, ref: str) -> Story | None:
     lines = (folder / "quarantine.jsonl").read_text(encoding="utf-8").split("\n")
     for row in (json.loads(line) for line in lines if line):
-        if ref == f"{row['uri']}:{row['offset']}":
+        place = f"{row['uri']}:{row['offset']}"
+        if ref in (place, f"{row['source']}:{place}"):
             break
     else:
         return None
@@ -197,10 +203,10 @@ def _cluster(folder: Path, record_id: str) -> list[dict[str, Any]]:
 
 
 def _went_to(folder: Path, row: Mapping[str, Any]) -> str:
-    if row["status"] == HELD:
-        return str(folder / "review.parquet")
-    if row["status"] != KEPT:
+    if row["status"] == REJECTED:
         return str(folder / "rejects.parquet")
+    if row["status"] == HELD and (folder / "review.parquet").exists():
+        return str(folder / "review.parquet")
     for path in sorted((folder / "records").glob("*.parquet")):
         ids = pq.read_table(path, columns=["id"])["id"].to_pylist()
         if row["id"] in ids:
@@ -227,7 +233,7 @@ def lines(story: Story) -> Iterator[str]:
         least = f" (least {v['least']:g})" if v["least"] is not None else ""
         yield f"  {'pass' if v['passed'] else 'FAIL'}  {v['check']:<14}{v['score']:.3f}{least}  {v['reason']}"
     for name, value in story.notes.items():
-        yield f"{name:<11}{value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}"
+        yield f"{name:<14} {value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}"
     for member in story.cluster:
         likeness = f"likeness {member['likeness']:g} to {member['survivor']}"
         yield f"  cluster  {member['record_id']}  {member['kind']}, {likeness}"

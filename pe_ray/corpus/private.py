@@ -22,25 +22,24 @@ import pyarrow.compute as pc
 
 from pe_ray.safety import pii
 from pe_ray.safety.pii.lexicon import fold
-from pe_ray.safety.pii.masking import find, may_hold, put
+from pe_ray.safety.pii.masking import MOST_PASSES, find, may_hold, put
 from pe_ray.safety.pii.names import evident
 from pe_ray.safety.pii.spans import Span, merge
 
 PII_TYPE = pa.list_(pa.struct([("type", pa.string()), ("count", pa.int32())]))
 
-SPEAKERS = ("speaker", "helper", "user", "assistant", "name")
-"""Fields, and keys inside the others, whose whole value is who speaks; several are joined by commas."""
+SPEAKERS = ("speaker", "helper", "user", "assistant")
+"""Fields whose whole value is who speaks; several are joined by commas."""
+INNER_SPEAKERS = (*SPEAKERS, "name")
+"""The same inside other fields. A `name` among the fields may be a concept's, and is left."""
 FREE_TEXT = ("personas", "back_channels", "title")
 FIELDS = tuple(f'"{name}"' for name in (*SPEAKERS, *FREE_TEXT))
 ROLES = re.compile(
     r"(?i)(?<![a-z])(?:client|patient|therapist|psychologist|psychiatrist|counsell?or|supervisor|supervisee|doctor|nurse|"
-    r"coach|user|assistant|helper|"
-    r"speaker|interviewer|interviewee|host|guest|moderator|student|teacher|mother|father|mom|dad|parent|wife|husband|"
-    r"partner|son|daughter|"
-    r"brother|sister|seeker|supporter|listener|caller|agent|member|participant|person|voice|man|woman|male|female|"
-    r"unknown|narrator)(?![a-z])"
+    r"coach|user|assistant|helper|speaker|interviewer|interviewee|host|guest|moderator|student|teacher|mother|father|"
+    r"mom|dad|parent|wife|husband|partner|son|daughter|brother|sister|seeker|supporter|listener|caller|agent|member|"
+    r"participant|person|voice|man|woman|male|female|unknown|narrator)(?![a-z])"
 )
-MOST_PASSES = 8
 
 
 @dataclass
@@ -166,7 +165,7 @@ def _leaves(name: str, value: Any, case: Case, known: frozenset[str], settings: 
         return [_leaves(name, v, case, known, settings) for v in value]
     if not isinstance(value, str):
         return value
-    if name in SPEAKERS:
+    if name in INNER_SPEAKERS:
         value = _put(value, _speakers(value, case.exempt), case, settings)
     return _masked(value, case, known, settings)
 

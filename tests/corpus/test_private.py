@@ -80,6 +80,7 @@ def test_speakers_are_names_unless_they_are_roles() -> None:
             title="A talk with Sarah",
             back_channels=murmurs,
             recording="one.vtt",
+            name="Classical Conditioning",
         )
     )
     metadata = json.loads(out["metadata"][0].as_py())
@@ -88,6 +89,7 @@ def test_speakers_are_names_unless_they_are_roles() -> None:
     assert metadata["speaker"].endswith(",Client")
     assert metadata["helper"].startswith("Therapist,Dr. ")
     assert metadata["recording"] == "one.vtt"
+    assert metadata["name"] == "Classical Conditioning"
     (murmur,) = json.loads(metadata["back_channels"])
     assert murmur["cue"] == 3
     assert murmur["speaker"] == metadata["speaker"].split()[0]

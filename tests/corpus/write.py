@@ -8,10 +8,18 @@ from pathlib import Path
 from typing import Any
 
 from pe_ray.config import Config
+from pe_ray.record import digest
 
 THINGS = ("piano", "garden", "letter", "bicycle", "kitchen", "sister", "harbour", "ladder", "violin", "orchard")
 PLACES = ("Lisbon", "the bakery", "the clinic", "school", "the farm", "the museum", "the island", "the library")
 FEELINGS = ("restless", "tender", "furious", "hollow", "relieved")
+DETAILS = (
+    *("apron", "basket", "blanket", "bridge", "button", "candle", "carpet", "cellar", "chimney", "cupboard", "curtain"),
+    *("drawer", "fence", "ferry", "hammer", "kettle", "lantern", "meadow", "mirror", "needle", "pillow", "puddle"),
+    *("ribbon", "saddle", "scarf", "shovel", "sparrow", "stairs", "stove", "teapot", "tunnel", "umbrella", "wagon"),
+)
+KINDS = ("edge_case", "voice", "psychology", "dual_persona", "standard")
+Scene = tuple[str, str, str]
 
 
 def scenes(num: int, start: int = 0):
@@ -20,12 +28,25 @@ def scenes(num: int, start: int = 0):
     return ((thing, place, feeling) for feeling, thing, place in islice(found, start, start + num))
 
 
+def detail(*scene: str, num: int = 3) -> str:
+    """A few things that only this scene speaks of, so that no two records are nearly the same."""
+    drawn = [int(digest(str(n), *scene)[:8], 16) % len(DETAILS) for n in range(num)]
+    return ", then ".join(f"the {DETAILS[n]}" for n in drawn)
+
+
 def question(thing: str, place: str, feeling: str) -> str:
-    return f"Since {place} I have been {feeling} about the {thing}, and the {thing} follows me to bed."
+    seen = detail(thing, place, feeling)
+    return f"Since {place} I have been {feeling} about the {thing}, and the {thing} follows me to bed. I see {seen}."
 
 
 def answer(thing: str, place: str, feeling: str) -> str:
-    return f"What happened with the {thing} at {place}? Being {feeling} after it may be telling you what it was worth."
+    told = detail(thing, place, feeling, "answer")
+    return f"What happened with the {thing} at {place}? Being {feeling} after it may tell you its worth. Tell me of {told}."
+
+
+def nearly(text: str) -> str:
+    """The same text but for its last words, as a second release has it."""
+    return f"{text.removesuffix('.')} again."
 
 
 def jsonl(path: Path, rows: list[Any]) -> Path:
@@ -35,7 +56,7 @@ def jsonl(path: Path, rows: list[Any]) -> Path:
     return path
 
 
-def edge_case(scene: tuple[str, str, str], **over: Any) -> dict[str, Any]:
+def edge_case(scene: Scene, **over: Any) -> dict[str, Any]:
     return {
         "category": "therapy_resistance",
         "difficulty": "moderate",
@@ -47,7 +68,7 @@ def edge_case(scene: tuple[str, str, str], **over: Any) -> dict[str, Any]:
     }
 
 
-def concept(scene: tuple[str, str, str], **over: Any) -> dict[str, Any]:
+def concept(scene: Scene, **over: Any) -> dict[str, Any]:
     return {
         "concept_id": "-".join(scene).replace(" ", "-"),
         "name": scene[0],
@@ -61,24 +82,27 @@ def concept(scene: tuple[str, str, str], **over: Any) -> dict[str, Any]:
     }
 
 
-def qa(scene: tuple[str, str, str], **over: Any) -> dict[str, Any]:
+def qa(scene: Scene, **over: Any) -> dict[str, Any]:
     return {"question": question(*scene), "answer": answer(*scene), "topics": ["home"], **over}
 
 
-def statement(scene: tuple[str, str, str], **over: Any) -> dict[str, Any]:
+def statement(scene: Scene, **over: Any) -> dict[str, Any]:
     thing, place, _ = scene
+    known = detail(*scene)
     return {
         "statement": f"People from {place} cannot be trusted with a {thing}.",
         "group": "origin",
         "biased": True,
-        "what_is_wrong": f"It judges everybody from {place} by where they live, before anyone has seen the {thing}.",
-        "respectful_answer": f"Let us ask each person what they know about a {thing}, wherever they come from.",
+        "what_is_wrong": f"It judges everybody from {place} by where they live, before anyone has seen the {thing}. "
+        f"Some keep {known} there.",
+        "respectful_answer": f"Let us ask each person what they know about a {thing}, wherever they come from, "
+        f"and what they did with {detail(*scene, 'answer')}.",
         "swapped_statement": f"People from our street cannot be trusted with a {thing}.",
         **over,
     }
 
 
-def dialogue(scene: tuple[str, str, str], **over: Any) -> dict[str, Any]:
+def dialogue(scene: Scene, **over: Any) -> dict[str, Any]:
     card = {"age": 30, "traits": ["calm"], "background": "Grew up by the sea.", "speaking_style": "plain"}
     return {
         "dialogue_id": "-".join(scene),
@@ -89,7 +113,7 @@ def dialogue(scene: tuple[str, str, str], **over: Any) -> dict[str, Any]:
     }
 
 
-def session(scene: tuple[str, str, str]) -> str:
+def session(scene: Scene) -> str:
     """A WebVTT transcript of one exchange."""
     return (
         "WEBVTT\n\nNOTE\ntitle: A talk\ncontent_type: transcript\nlanguage: en\n\n"
@@ -116,7 +140,11 @@ def five_sources(folder: Path, **nums: int) -> list[dict[str, str]]:
 
 def config(folder: Path, **corpus: Any) -> Config:
     """A run over `five_sources(folder)` (which must have been written) on the plain engine."""
-    sources = [
-        {"kind": k, "path": str(folder / k)} for k in ("edge_case", "voice", "psychology", "dual_persona", "standard")
-    ]
+    sources = [{"kind": k, "path": str(folder / k)} for k in KINDS]
     return Config.model_validate({"corpus": {"engine": "local", "min_records": 20, "sources": sources, **corpus}})
+
+
+def one_source(path: Path, kind: str = "standard", **corpus: Any) -> Config:
+    """A run over one source, which may be as small as it likes."""
+    told = {"engine": "local", "min_records": 0, "targets": {kind: 1.0}, "sources": [{"kind": kind, "path": str(path)}]}
+    return Config.model_validate({"corpus": told | corpus})

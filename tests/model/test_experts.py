@@ -162,7 +162,7 @@ def test_gradcheck_of_the_node(form: str, dropout: bool) -> None:
     )
     keep = (torch.rand(num_tokens, inner, dtype=torch.float64) > 0.3) / 0.7 if dropout else None
     assert torch.autograd.gradcheck(
-        lambda *values: Mix.apply(*values, keep, parts), (*wide, *low, *pairs, random(num_tokens, 2))
+        lambda *values: Mix.apply(*values, keep, parts, form == "lean"), (*wide, *low, *pairs, random(num_tokens, 2))
     )
 
 
@@ -180,7 +180,7 @@ def test_the_node_keeps_little() -> None:
             experts(torch.randn(1, 256, 16, requires_grad=True))
         kept[form] = sum(sizes.values())
     assert kept["lean"] < 0.4 * kept["masked"]
-    assert kept["sets"] < 0.4 * kept["masked"]
+    assert kept["sets"] < 0.8 * kept["masked"]  # it keeps g, u and silu(g) of each slot, to compute nothing twice
 
 
 def test_sorting_by_set_can_be_undone() -> None:

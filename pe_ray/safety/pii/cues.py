@@ -52,9 +52,8 @@ CUE_NEEDS = (
     "Cheers",
     "Respectfully",
 )
-"""One of these stands before every name that is in no list, but for a title, which the gate knows, and kin."""
-INSIDE_SENTENCE = re.compile(rf"[a-z],? [{UPPER}]{LETTER}")
-KIN_BEFORE_CAPITAL = re.compile(rf"\b[MmHhOoTtYy](?:y|is|er|ur|heir|our) (?:[a-z]{{2,9}} )?(?:{KIN}),? [{UPPER}]")
+"""One of these stands before a name that opens a line or a quotation and is in no list."""
+INSIDE_SENTENCE = re.compile(rf"[a-z],? ([{UPPER}]){LETTER}")
 LOWER_NEEDS = ("name is ", "name’s ", "name's ", "name: ", "call me ", "m called ", "mr ", "mr. ", "mrs", "dr ", "dr. ")
 LOWER_CUED = re.compile(
     r"(?i:\b(?:my name is|my name[’']s|(?:his|her|their) name is|name ?:|call me|"

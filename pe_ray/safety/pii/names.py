@@ -27,7 +27,6 @@ from pe_ray.safety.pii.cues import (
     CUE_NEEDS,
     INSIDE_SENTENCE,
     INSTITUTION,
-    KIN_BEFORE_CAPITAL,
     LOWER_CUED,
     LOWER_NEEDS,
     PARTICLE,
@@ -64,8 +63,9 @@ def may_hold_names(text: str, lex: Lexicon) -> bool:
     if not words <= lex.common:  # a word that is in no list: a name, if a cue says so
         if any(map(text.__contains__, CUE_NEEDS)):
             return True
-        if INSIDE_SENTENCE.search(text) and KIN_BEFORE_CAPITAL.search(text):
-            return True
+        for match in INSIDE_SENTENCE.finditer(text):
+            if CUE.search(text, max(0, match.start(1) - CUE_LENGTH), match.start(1)):
+                return True
     return any(map(text.__contains__, LOWER_NEEDS))
 
 
@@ -223,9 +223,10 @@ def _is_called_after(text: str, words: list[Word], cue: str) -> bool:
     last = words[-1]
     if last.folded in BOOKS and VERSE.match(text, last.end):
         return True
-    institution = INSTITUTION.match(text, last.end)
-    if institution and not (last.given and institution["of"]):
-        return True
+    for word in words:
+        institution = INSTITUTION.match(text, word.end)
+        if institution and not (word.given and institution["of"]):
+            return True
     return not cue and not last.given and SCIENCE.match(text, last.end) is not None
 
 
