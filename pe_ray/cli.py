@@ -483,8 +483,8 @@ def _newest(home: Home, name: str | None) -> Path:
     """The newest finished snapshot of a corpus, or of all."""
     from pe_ray.errors import UserError
 
-    found = (home.root / "corpora").glob(f"{name or '*'}/*/records")
-    newest = sorted((p.parent for p in found), key=lambda p: p.stat().st_mtime)
+    found = [p.parent for p in (home.root / "corpora").glob(f"{name or '*'}/*/records")]
+    newest = sorted((p for p in found if not p.name.startswith(".")), key=lambda p: p.stat().st_mtime)
     if not newest:
         raise UserError(
             f"name={name or 'any'}: no finished corpus under {home.root / 'corpora'}; run `pe-ray corpus build`"

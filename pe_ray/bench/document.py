@@ -5,10 +5,11 @@ Only the standard library is imported here, so that an area can run on a machine
 
 from __future__ import annotations
 
+import argparse
 import os
 import platform
 import subprocess
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -74,6 +75,17 @@ def as_text(body: dict[str, Any]) -> str:
         state = {True: "", False: "MISSED", None: "not measured"}[r["ok"]]
         lines.append(f"{r['name']:<44}{value:>10} {r['unit']:<18}{bound:<16}{state} {r.get('reason', '')}".rstrip())
     return "\n".join(lines)
+
+
+def at_least(least: int) -> Callable[[str], int]:
+    """The type of an option that is a whole number of `least` or more."""
+
+    def whole(text: str) -> int:
+        if not text.isdecimal() or int(text) < least:
+            raise argparse.ArgumentTypeError(f"{text} is not a whole number of {least} or more")
+        return int(text)
+
+    return whole
 
 
 def load_average() -> float:

@@ -193,6 +193,8 @@ class CorpusConfig(Section):
 
     @model_validator(mode="after")
     def _targets_fit(self) -> CorpusConfig:
+        if not self.sources:
+            raise ValueError("sources is empty; list at least one, such as {kind: standard, path: answers.jsonl}")
         total = sum(self.targets.values())
         if abs(total - 1) > 1e-6:
             raise ValueError(f"targets sum to {total:g}; they are shares and must sum to 1")

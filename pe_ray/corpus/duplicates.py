@@ -32,7 +32,7 @@ from pe_ray.store.paths import Home
 
 KINDS = ("survivor", "exact", "near", "semantic", "indexed")
 MILLION = 1_000_000
-VERSION = "1"
+VERSION = "2"
 
 Spread = Callable[[Callable[[Any], Any], Sequence[Any]], Iterable[Any]]
 """Calls a function on each item, anywhere, and yields the results in order."""
@@ -58,14 +58,33 @@ class Duplicates:
 
 def none(num: int) -> Duplicates:
     """N records that have nothing in common."""
-    rows = np.arange(num)
-    return Duplicates(rows, np.zeros(num, np.int8), np.ones(num), rows, {}, {})
+    own = np.arange(num)
+    return Duplicates(own, np.zeros(num, np.int8), np.ones(num), own.copy(), {}, {})  # both are written to
+
+
+def check(config: CorpusConfig) -> None:
+    """Say at once what would stop a long run later.
+
+    Raises UserError for an index that is not there or of other settings, and for an embedder that cannot be loaded.
+    """
+    told = config.duplicates
+    if told.index:
+        if not manifest.is_finished(told.index):
+            raise UserError(
+                f"corpus.duplicates.index={told.index}: holds no finished index; give the folder `index` of a corpus "
+                "that was built with duplicates.save_index"
+            )
+        Index.open(told.index, _settings(config))
+    if told.semantic:
+        from pe_ray.corpus.semantic import load  # scikit-learn, which nothing else here needs
+
+        load(told.semantic)
 
 
 def find(keys: pa.Table, shards: Sequence[Path], config: CorpusConfig, home: Home, spread: Spread) -> Duplicates:
     """The duplicates among all records; `keys` is what `read_keys` gives for the shards.
 
-    Raises UserError for an index or an embedder that cannot be used.
+    Raises what `check` raises.
     """
     rank = ranking(keys, config, usable(keys))
     if not config.duplicates.near or not len(keys):
@@ -95,7 +114,7 @@ def _near(
 ) -> Duplicates:
     """Near-duplicates beside exact ones, and what an index knows already."""
     told, row_of, blocks = config.duplicates, _rows_by_document(keys, shards), list(shards)
-    settings = Settings(told.permutations, told.bands, told.ngram, told.threshold)
+    settings = _settings(config)
     shares = told.partitions or 1 + (len(keys) // MILLION if len(keys) >= 3 * MILLION else 0)
     scratch.mkdir()
     clusters = near_duplicates_of(
@@ -122,8 +141,12 @@ def _near(
         known.jaccard[known.found],
     )
     outside = dict(zip(rows.tolist(), known.survivor.filter(pa.array(known.found)).to_pylist(), strict=True))
-    resolved = found.stands_for[found.stands_for]  # an exact duplicate's survivor may have gone to a near one
-    return replace(found, stands_for=resolved, outside=outside, facts=clusters.facts)
+    return replace(_settled(found, "near"), outside=outside, facts=clusters.facts)
+
+
+def _settings(config: CorpusConfig) -> Settings:
+    told = config.duplicates
+    return Settings(told.permutations, told.bands, told.ngram, told.threshold)
 
 
 def _known(folder: Path | None, settings: Settings, blocks: Sequence[Path], ids: pa.Array, spread: Spread) -> Matches:
@@ -155,7 +178,18 @@ def _semantic(
     gone = ~decided.keep
     found.stands_for[rows[gone]], found.kind[rows[gone]] = rows[decided.survivor[gone]], KINDS.index("semantic")
     found.likeness[rows[gone]] = decided.cosine[gone]
-    return replace(found, stands_for=found.stands_for[found.stands_for])
+    return _settled(found, "semantic")
+
+
+def _settled(found: Duplicates, kind: str) -> Duplicates:
+    """With what finally stays: a record whose survivor has gone in turn stands for what that one does, and as it does.
+
+    An exact duplicate of a record that is nearly the same as another is nearly the same as that one itself.
+    """
+    last = found.stands_for[found.stands_for]
+    moved = last != found.stands_for
+    found.kind[moved], found.likeness[moved] = KINDS.index(kind), found.likeness[found.stands_for[moved]]
+    return replace(found, stands_for=last)
 
 
 def _key(shards: Sequence[Path], config: CorpusConfig) -> str:

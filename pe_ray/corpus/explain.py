@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 from pe_ray.config import CheckConfig, SourceSpec
 from pe_ray.corpus import sources
-from pe_ray.corpus.decide import HELD, REJECTED, STATUSES, passes, thresholds
+from pe_ray.corpus.decide import HELD, REJECTED, passes, thresholds
 from pe_ray.corpus.quality import crisis
 from pe_ray.corpus.reading import ReadPlan, Unreadable
 from pe_ray.corpus.shards import RECORDS
@@ -87,8 +87,8 @@ def _of_record(home: Home, folder: Path, ref: str) -> Story | None:
     if len(ids) > 1:
         more = ", ..." if len(ids) > NAMED_IDS else ""
         raise UserError(f"record={ref}: fits {len(ids)} records; give one id of {', '.join(ids[:NAMED_IDS])}{more}")
-    best = sorted(rows, key=lambda row: STATUSES.index(row["status"]))  # a file that is listed twice has each id twice
-    return _story(home, folder, best[0]) if best else None
+    rows.sort(key=lambda row: row["status"] == REJECTED)  # a file that is listed twice gives two rows of one id
+    return _story(home, folder, rows[0]) if rows else None
 
 
 def _at_place(table: pa.Table, ref: str) -> pa.Table:
@@ -103,7 +103,7 @@ def _at_place(table: pa.Table, ref: str) -> pa.Table:
 
 def _story(home: Home, folder: Path, row: Mapping[str, Any]) -> Story:
     shard = _shards(home, folder) / row["shard"]
-    annotated = _annotated(shard, row["position"])
+    annotated = _annotated(shard, row["position"]) or _written(folder, row)
     settings = _settings(folder)
     names = ("source", "uri", "offset", "id", "licence", "attribution", "content_type", "domain")
     return Story(
@@ -158,6 +158,14 @@ def _annotated(shard: Path, position: int) -> dict[str, Any]:
         if position < start + size:
             return file.read_row_group(group).slice(position - start, 1).to_pylist()[0]
         start += size
+    return {}
+
+
+def _written(folder: Path, row: Mapping[str, Any]) -> dict[str, Any]:
+    """What the snapshot itself holds of a kept or held record; less than its shard did."""
+    for path in [*sorted((folder / "records").glob("*.parquet")), *folder.glob("review.parquet")]:
+        if found := pq.read_table(path, filters=pc.field("id") == row["id"]).to_pylist():
+            return found[0]
     return {}
 
 
@@ -225,10 +233,11 @@ def lines(story: Story) -> Iterator[str]:
     yield f"went to    {story.went_to}"
     if story.status == "quarantined":
         return
-    yield from _conversation("as read", story.raw)
-    yield f"changes    {', '.join(story.changes) or 'none'}"
-    if story.cleaned != story.raw:
-        yield from _conversation("cleaned", story.cleaned)
+    yield from _conversation("as read", story.raw, "the source has changed or gone")
+    if story.cleaned is not None:
+        yield f"changes    {', '.join(story.changes) or 'none'}"
+    if story.cleaned is None or story.cleaned != story.raw:
+        yield from _conversation("cleaned", story.cleaned, "its shard was deleted; build the corpus again")
     for v in story.verdicts:
         least = f" (least {v['least']:g})" if v["least"] is not None else ""
         yield f"  {'pass' if v['passed'] else 'FAIL'}  {v['check']:<14}{v['score']:.3f}{least}  {v['reason']}"
@@ -248,9 +257,9 @@ def _because(decision: Mapping[str, Any]) -> str:
     return f" in {decision['split']}{copies}"
 
 
-def _conversation(title: str, messages: list[dict[str, str]] | None) -> Iterator[str]:
+def _conversation(title: str, messages: list[dict[str, str]] | None, missing: str) -> Iterator[str]:
     if messages is None:
-        yield f"{title:<11}not to be had: the source has changed or gone"
+        yield f"{title:<11}not to be had: {missing}"
         return
     yield title
     for message in messages:

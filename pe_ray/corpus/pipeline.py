@@ -73,6 +73,7 @@ def build(config: Config, home: Home) -> CorpusResult:
 
 def run(config: Config, home: Home, engine: Engine) -> CorpusResult:
     """Build with an engine."""
+    duplicates.check(config.corpus)
     folders = shards.ensure(config.corpus, home, engine.fill)
     spent, clock = shards.cpu_seconds(folders), Clock()
     quarantine = shards.read_quarantine(folders)

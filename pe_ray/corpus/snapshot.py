@@ -41,6 +41,7 @@ from pe_ray.corpus.formats import export
 from pe_ray.corpus.knowledge import concepts
 from pe_ray.corpus.ledger import Ledger, draw_up
 from pe_ray.corpus.neardup import Index, Settings
+from pe_ray.corpus.neardup import index as neardup_index
 from pe_ray.corpus.quality import crisis
 from pe_ray.corpus.shards import RECORDS, intact
 from pe_ray.corpus.split import SIDES
@@ -131,6 +132,8 @@ def write(draft: Draft, home: Home, spread: Spread) -> tuple[Path, dict[str, Any
         _refuse(draft, ledger, home.corpus(name, "refused") / fingerprint, problem)
     if not intact(target, "corpus"):
         _write(draft, ledger, target, stage, spread)
+    if draft.config.corpus.duplicates.save_index and not intact(target / "index", neardup_index.KIND):
+        _write_index(draft, target / "index")
     for form in draft.config.corpus.formats:
         export(target, form)
     return target, stage
@@ -143,8 +146,6 @@ def _write(draft: Draft, ledger: Ledger, target: Path, stage: dict[str, Any], sp
             draft.spent["write"] += seconds
         _write_review(draft, out / "review.parquet")
         _write_account(draft, ledger, out.path, None)
-        if draft.config.corpus.duplicates.save_index:
-            _write_index(draft, out / "index")
         facts = card.facts_of(
             draft.config.corpus, draft.decided.table, pq.read_table(out / "clusters.parquet"), stage, _splits(draft)
         )

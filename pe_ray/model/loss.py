@@ -15,11 +15,11 @@ CHUNK = 2048
 """Learnt tokens whose logits exist at a time."""
 
 
-def cross_entropy(head: nn.Module, hidden_MW: Tensor, label_M: Tensor, chunk: int = CHUNK) -> Tensor:
+def cross_entropy(head: nn.Module, hidden_MW: Tensor, label_M: Tensor) -> Tensor:
     """Mean cross-entropy of the labels under `head(hidden)`; chunks beyond the first are computed again backwards."""
-    if len(label_M) <= chunk:
+    if len(label_M) <= CHUNK:
         return _sum(head, hidden_MW, label_M) / len(label_M)
-    parts = zip(hidden_MW.split(chunk), label_M.split(chunk), strict=True)
+    parts = zip(hidden_MW.split(CHUNK), label_M.split(CHUNK), strict=True)
     losses = [checkpoint(_sum, head, hidden, label, use_reentrant=False) for hidden, label in parts]
     return torch.stack(losses).sum() / len(label_M)
 

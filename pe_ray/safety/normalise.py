@@ -43,6 +43,15 @@ APART = re.compile(r"(?<![a-z0-9'])[a-z](?:[ .\-_*]{1,2}[a-z]){3,}(?![a-z0-9'])"
 TOKEN = re.compile(r"[@$]?[a-z0-9](?:[a-z0-9'@$!*|+]*[a-z0-9*@$])?(?:-[a-z0-9@$]+)*|\n+|[^\sa-z0-9]")
 STRETCH = re.compile(r"([a-z])\1{2,}")
 
+UNUSUAL = (
+    r"[^\x00-\x7f\xa0–—‘’“”…]|[@$*|+`]|(?i:![a-z0-9]|[a-z0-9]‘[a-z0-9]|[a-mo-z0-9]['’]t|"
+    r"[a-z0-9]['’](?:[a-ce-kn-quw-z0-9]|[tmds][a-z0-9'’-]|[rvl]\z|[rv][^e]|l[^l]|(?:re|ve|ll)[a-z0-9'’-]))"
+)
+"""What puts more into a word than letters and the endings of `CONTRACTIONS`; for RE2, over a whole column."""
+_HYPHENATED = {
+    part: [SPELLINGS[key] for key in SPELLINGS if part in key.split("-")]
+    for part in {part for key in SPELLINGS if "-" in key for part in key.split("-")}
+}
 UNSURE = "\x00"
 LETTER = re.compile(r"(?<![a-z0-9'])[a-z](?![a-z0-9'])")
 NUMBER_WORD = re.compile(r"(?<!\S)[24](?!\S)")
@@ -94,6 +103,16 @@ def fold(text: str) -> str:
     if UNSURE in folded or any(pair in folded for pair in SHORT_PAIRS):
         return normalise(text).text
     return folded
+
+
+def readings(word: str) -> list[str]:
+    """All that a word of plain letters and digits may be folded to, if an apostrophe or its neighbours were cut off.
+
+    Holds for texts in which `UNUSUAL` finds nothing and letters are not set apart.
+    """
+    forms = [word, _word(word), *_HYPHENATED.get(word, ()), *{"2": ["to"], "4": ["for"]}.get(word, ())]
+    endings = ((e, e.replace("'", "")) for e in (*CONTRACTIONS, "'s"))
+    return forms + [_word(word.removesuffix(bare) + ending) for ending, bare in endings if word.endswith(bare)]
 
 
 class _Pieces(dict[str, str]):

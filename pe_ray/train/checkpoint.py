@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,7 +46,7 @@ class Checkpoint:
 
 
 class Checkpoints:
-    """The checkpoints of one run; one process (rank 0) writes them.
+    """The checkpoints of one run; one process (rank 0) writes them, in a thread of its own.
 
     The newest `keep` stay on disk, and the one with the best evaluation. `parents` and `facts` go into every manifest.
     """
@@ -54,6 +55,8 @@ class Checkpoints:
         self, directory: Path, *, parents: Mapping[str, str], facts: Mapping[str, Any] | None = None, keep: int = 3
     ) -> None:
         self.directory, self.parents, self.facts, self.keep = directory, dict(parents), dict(facts or {}), keep
+        self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="checkpoint")
+        self._writing: Future[None] | None = None
 
     def save(
         self,
@@ -63,20 +66,43 @@ class Checkpoints:
         state: Mapping[str, Any],
         eval_loss: float | None,
     ) -> Path:
-        """Write the checkpoint of `step`, then remove what need not be kept; one of the same step is replaced."""
-        target = self.at(step).path
-        shutil.rmtree(target, ignore_errors=True)
+        """Copy what there is to keep, and write it beside the training; one of the same step is replaced.
+
+        Training waits for the copy alone, and for the checkpoint before this one if that is still being written. What
+        goes wrong in writing is raised by the next `save` or by `wait`.
+        """
+        self.wait()
+        weights, moments = _copied(parameters), _optimizer_tensors(parameters, optimizer)
         facts = self.facts | {"step": step, "eval_loss": eval_loss, "elapsed_s": state.get("elapsed_s")}
+        self._writing = self._writer.submit(self._write, self.at(step).path, weights, moments, dict(state), facts)
+        return self.at(step).path
+
+    def wait(self) -> None:
+        """Until nothing is being written; raises what went wrong in writing."""
+        writing, self._writing = self._writing, None
+        if writing is not None:
+            writing.result()
+
+    def _write(
+        self,
+        target: Path,
+        weights: dict[str, Tensor],
+        moments: dict[str, Tensor],
+        state: dict[str, Any],
+        facts: dict[str, Any],
+    ) -> None:
+        """The files, the manifest last; then remove what need not be kept."""
+        shutil.rmtree(target, ignore_errors=True)
         with manifest.stage(target, kind=KIND, parents=self.parents) as out:
-            save_file(_contiguous(parameters), out / "weights.safetensors")
-            save_file(_optimizer_tensors(parameters, optimizer), out / "optimizer.safetensors")
-            (out / "state.json").write_text(json.dumps(dict(state), indent=1))
+            save_file(weights, out / "weights.safetensors")
+            save_file(moments, out / "optimizer.safetensors")
+            (out / "state.json").write_text(json.dumps(state, indent=1))
             out.facts.update(facts)
         self._prune()
-        return target
 
     def latest(self) -> Checkpoint | None:
         """The newest checkpoint, every file hashed; what a killed writer left is removed. Only the writer may ask."""
+        self.wait()
         good = finished(self.directory, verify=True)
         for path in self.directory.glob("*step_*"):
             if path not in {c.path for c in good}:
@@ -89,6 +115,7 @@ class Checkpoints:
 
     def best(self) -> Checkpoint | None:
         """The checkpoint with the best evaluation, else the newest."""
+        self.wait()
         have = finished(self.directory)
         return (_best(have) or have[-1:] or [None])[0]
 
@@ -157,15 +184,15 @@ def _best(have: list[Checkpoint]) -> list[Checkpoint]:
     return [min(measured, key=lambda c: (c.eval_loss, -c.step))] if measured else []
 
 
-def _contiguous(parameters: Mapping[str, nn.Parameter]) -> dict[str, Tensor]:
-    return {name: p.detach().cpu().contiguous() for name, p in parameters.items()}
+def _copied(parameters: Mapping[str, nn.Parameter]) -> dict[str, Tensor]:
+    return {name: p.detach().to("cpu", copy=True).contiguous() for name, p in parameters.items()}
 
 
 def _optimizer_tensors(parameters: Mapping[str, nn.Parameter], optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
     tensors = {}
     for name, p in parameters.items():
         for field, value in optimizer.state.get(p, {}).items():
-            tensors[f"{field}:{name}"] = value.detach().cpu().contiguous()
+            tensors[f"{field}:{name}"] = value.detach().to("cpu", copy=True).contiguous()
     return tensors
 
 

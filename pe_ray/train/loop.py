@@ -269,7 +269,9 @@ class _Loop:
         self.saved_step, self.saved_at = state.step, self.clock()
 
     def result(self, reason: str) -> FitResult:
-        """What `fit` gives back."""
+        """What `fit` gives back, when the last checkpoint is on disk."""
+        if self.checkpoints and self.first:
+            self.checkpoints.wait()
         chosen: Checkpoint | None = self.checkpoints.best() if self.checkpoints and self.first else None
         return FitResult(self.state, reason, chosen)
 

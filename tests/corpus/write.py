@@ -40,13 +40,13 @@ def question(thing: str, place: str, feeling: str) -> str:
 
 
 def answer(thing: str, place: str, feeling: str) -> str:
-    told = detail(thing, place, feeling, "answer")
-    return f"What happened with the {thing} at {place}? Being {feeling} after it may tell you its worth. Tell me of {told}."
+    known = detail(thing, place, feeling, "answer")
+    return f"What happened with the {thing} at {place}? Being {feeling} may tell you its worth. What about {known}?"
 
 
 def nearly(text: str) -> str:
     """The same text but for its last words, as a second release has it."""
-    return f"{text.removesuffix('.')} again."
+    return f"{text} Again."
 
 
 def jsonl(path: Path, rows: list[Any]) -> Path:

@@ -23,7 +23,9 @@ def parts(seed: int = 0):
 
 
 def save(points: Checkpoints, step: int, eval_loss: float | None = None, seed: int = 0) -> Path:
-    return points.save(step, *parts(seed), {"step": step, "elapsed_s": step * 1.5}, eval_loss)
+    path = points.save(step, *parts(seed), {"step": step, "elapsed_s": step * 1.5}, eval_loss)
+    points.wait()
+    return path
 
 
 def test_parameters_and_moments_come_back_bit_for_bit(tmp_path) -> None:
@@ -82,8 +84,9 @@ def test_a_writer_that_fails_leaves_the_older_one(tmp_path) -> None:
     points = Checkpoints(tmp_path, parents={})
     save(points, 1)
     parameters, optimizer = parts()
+    points.save(2, parameters, optimizer, {"step": object()}, None)
     with pytest.raises(TypeError):
-        points.save(2, parameters, optimizer, {"step": object()}, None)
+        points.wait()
     assert [p.name for p in tmp_path.iterdir()] == ["step_000001"]
 
 
@@ -108,3 +111,28 @@ def test_best_of_a_run_names_its_base(tmp_path) -> None:
 
 def test_the_code_has_a_version() -> None:
     assert len(code_version()) >= 7
+
+
+def test_what_is_written_is_what_there_was_when_it_was_asked_for(tmp_path) -> None:
+    """Training goes on while the thread writes."""
+    points = Checkpoints(tmp_path, parents={})
+    parameters, optimizer = parts()
+    wanted = {name: p.detach().clone() for name, p in parameters.items()}
+    points.save(1, parameters, optimizer, {}, None)
+    with torch.no_grad():
+        for p in parameters.values():
+            p.zero_()
+        for moments in optimizer.state.values():
+            moments["exp_avg"].zero_()
+    points.wait()
+    found = points.latest()
+    assert all(torch.equal(found.weights()[name], wanted[name]) for name in wanted)
+    restore(found, parameters, optimizer)
+    assert all(moments["exp_avg"].abs().sum() > 0 for moments in optimizer.state.values())
+
+
+def test_a_failed_writer_is_heard_of_at_the_next_save(tmp_path) -> None:
+    points = Checkpoints(tmp_path, parents={})
+    points.save(1, *parts(), {"step": object()}, None)
+    with pytest.raises(TypeError):
+        points.save(2, *parts(), {}, None)

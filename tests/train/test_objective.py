@@ -5,7 +5,7 @@ import torch
 
 from pe_ray.config import ModelConfig
 from pe_ray.model import inject as injecting
-from pe_ray.train import objective
+from pe_ray.model import loss
 from pe_ray.train.objective import Experts, NextToken, language_modelling, total
 from pe_ray.train.packing import IGNORE, TrainBatches
 from tests.train.toy import SHAPE, toy_examples, toy_model
@@ -23,7 +23,7 @@ def test_chunks_change_neither_loss_nor_gradient(monkeypatch: pytest.MonkeyPatch
         return loss.item(), [p.grad for p in model.parameters()]
 
     whole, gradients = run()
-    monkeypatch.setattr(objective, "CHUNK", 5)
+    monkeypatch.setattr(loss, "CHUNK", 5)
     chunked, others = run()
     assert chunked == pytest.approx(whole, rel=1e-6)
     assert all(torch.allclose(a, b, atol=1e-6) for a, b in zip(gradients, others, strict=True))

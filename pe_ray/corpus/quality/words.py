@@ -96,7 +96,7 @@ def features(text: str) -> dict[str, float]:
     found = content(text)
     per_field: Counter[str] = Counter()
     for s in found:
-        per_field.update(_fields().get(s, ()))
+        per_field.update(fields().get(s, ()))
     return found | {f"field:{name}": FIELD_WEIGHT * (1 + math.log(n)) for name, n in per_field.items()}
 
 
@@ -118,7 +118,7 @@ def _common_stems() -> frozenset[str]:
 
 
 @cache
-def _fields() -> dict[str, tuple[str, ...]]:
+def fields() -> dict[str, tuple[str, ...]]:
     """Stem -> names of its fields."""
     table = tomllib.loads((resources.files("pe_ray.corpus.quality") / "fields.toml").read_text(encoding="utf-8"))
     found: dict[str, list[str]] = {}

@@ -1,0 +1,51 @@
+"""What the row checks share of a batch: who says what in each record, and the words of either side, read once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from pe_ray.corpus.columns import Turns
+from pe_ray.corpus.quality.vocabulary import Read, Vocabulary
+
+
+@dataclass(frozen=True)
+class Side:
+    """(N,) everything that one role says in each record, and what was read in it."""
+
+    texts: list[str]
+    read: Read
+
+
+@dataclass(frozen=True)
+class Batch:
+    """N records as the checks see them."""
+
+    domains: list[str]
+    user: Side
+    assistant: Side
+    vocabulary: Vocabulary
+
+    @classmethod
+    def of(cls, table: pa.Table, vocabulary: Vocabulary) -> Batch:
+        """Read a table of records."""
+        vocabulary.trim()
+        turns = Turns.of(table)
+        user, assistant = turns.said_by("user"), turns.said_by("assistant")
+        read, num = vocabulary.read([*user, *assistant]), len(user)
+        sides = (Side(user, read.part(0, num)), Side(assistant, read.part(num, 2 * num)))
+        return cls(table["domain"].to_pylist(), *sides, vocabulary)
+
+    def __len__(self) -> int:
+        return len(self.domains)
+
+
+def matching(texts: Sequence[str], pattern: str) -> NDArray[np.bool_]:
+    """Whether a pattern of RE2 is found in each text."""
+    found: NDArray[np.bool_] = pc.match_substring_regex(pa.array(texts, pa.string()), pattern).to_numpy(zero_copy_only=False)
+    return found
