@@ -99,7 +99,7 @@ def corpus_build(
     """Read, clean, check, de-duplicate and balance the sources into a snapshot."""
     from pe_ray import quickstart
 
-    _job("corpus", _load(config, set_, run_id), quickstart.corpus_job, as_json, dry_run)
+    _job("corpus", _load(config, set_, run_id), lambda run: quickstart.corpus_job(run, say), as_json, dry_run)
 
 
 @corpus_app.command("report")

@@ -71,7 +71,7 @@ def prepare(run: Run, say: Say) -> Ground:
     from pe_ray.corpus.tokenise import tokenise
     from pe_ray.train.base import ensure_base
 
-    corpus = build_corpus(run)
+    corpus = build_corpus(run, say)
     say(f"base: {run.config.base.name}")
     base = ensure_base(run.config, corpus, run.home)
     run.stages["base"] = base.stage
@@ -87,15 +87,24 @@ def check_early(config: Config) -> None:
         check_foreign(config)
 
 
-def build_corpus(run: Run) -> Path:
+def build_corpus(run: Run, say: Say) -> Path:
     """Build the corpus on the configured engine."""
     if run.config.corpus.engine == "ray":
         from pe_ray.corpus.job import build
     else:
         from pe_ray.corpus.pipeline import build
-    result = build(run.config, run.home)
+    result = build(run.config, run.home, say)
     run.stages["corpus"] = result.stage
+    tell_shortage(result.stage, say)
     return result.path
+
+
+def tell_shortage(stage: Mapping[str, Any], say: Say) -> None:
+    """A line for each source that could not fill its share."""
+    for source, account in stage["per_source"].items():
+        if account["short"]:
+            share, target = account["share"], account["target"]
+            say(f"corpus: {source} is short: {account['kept']} records, {share:.1%} instead of {target:.0%}")
 
 
 def pick_profile(run: Run, ground: Ground) -> str:
@@ -148,13 +157,13 @@ def write_models(run: Run, checkpoint: Path, ground: Ground) -> dict[str, Any]:
 # --- the jobs behind the commands ------------------------------------------------------------------------------------
 
 
-def corpus_job(run: Run) -> Path:
+def corpus_job(run: Run, say: Say) -> Path:
     """`pe-ray corpus build`."""
     if run.config.corpus.engine == "ray":
         with connected(run.home):
-            path = build_corpus(run)
+            path = build_corpus(run, say)
     else:
-        path = build_corpus(run)
+        path = build_corpus(run, say)
     return run.finish(path / "report.html")
 
 

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 
 from pe_ray.bench.document import as_text, document, exit_code, load_average
 
-AREAS = ("corpus", "train")
+AREAS = ("corpus", "train", "faults")
 PURPOSE = "Measure an area and compare each figure with its bound."
 
 

@@ -8,12 +8,13 @@ any. One build at a time.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -70,6 +71,7 @@ class Workshop:
     def __init__(self, folder: Path, say: Callable[[str], None]) -> None:
         self.folder, self.say = folder, say
         self._built: dict[tuple[object, ...], Built] = {}
+        self._warm: set[str] = set()
 
     def dialogues(self, records: int, seed: int = 7) -> Path:
         """The folder of so many generated dialogues."""
@@ -84,19 +86,39 @@ class Workshop:
         """What came of building them; `cut` are fields of a Job. The home is removed again."""
         key = (records, engine, *sorted(cut.items()))
         if key not in self._built:
+            self._warm_up(engine)
             home = self.folder / f"home-{len(self._built)}"
-            self._built[key] = found = observe(Job(str(self.dialogues(records)), str(home), engine, **cut))
+            self._built[key] = found = observe(
+                Job(str(self.dialogues(records)), str(home), engine, **cut), self.environ
+            )
             told = f"{found.cpu_s:.1f} CPU s, {found.peak_memory_gib:.2f} GiB, {found.elapsed_s:.1f} s"
             self.say(f"{records} records, {engine}{', '.join(f', {k}={v:.4g}' for k, v in cut.items())}: {told}")
             shutil.rmtree(home)
         return self._built[key]
 
+    @property
+    def environ(self) -> dict[str, str]:
+        """What a build is given: a place for compiled modules, where this Python keeps none.
 
-def observe(job: Job) -> Built:
+        Else each of Ray's processes compiles all that it imports, which took most of a minute and is no cost of Ray.
+        """
+        told = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+        return told | {"PYTHONPYCACHEPREFIX": str(self.folder / "compiled")} if sys.dont_write_bytecode else told
+
+    def _warm_up(self, engine: str) -> None:
+        """Compile once, where nothing is compiled yet, so that no figure holds it."""
+        if sys.dont_write_bytecode and engine not in self._warm:
+            self._warm.add(engine)
+            home = self.folder / f"home-warm-{engine}"
+            observe(Job(str(self.dialogues(START)), str(home), engine), self.environ)
+            shutil.rmtree(home)
+
+
+def observe(job: Job, environ: Mapping[str, str] = os.environ) -> Built:
     """Build in a process of its own. Raises BuildFailed."""
-    ended = subprocess.run(_command("watch", job), capture_output=True, text=True)
+    ended = subprocess.run(_command("watch", job), capture_output=True, text=True, env=dict(environ))
     if ended.returncode:
-        raise BuildFailed(f"a build on {job.engine} failed: {ended.stderr.strip().splitlines()[-1:]}")
+        raise BuildFailed(f"a build on {job.engine} failed: {(ended.stderr.strip().splitlines() or [''])[-1]}")
     return Built(**json.loads(ended.stdout.splitlines()[-1]))
 
 
@@ -167,7 +189,7 @@ def _ray(home: Home) -> Iterator[None]:
         object_store_memory=OBJECT_STORE_MB * 10**6,
         include_dashboard=False,
         runtime_env={"env_vars": home.environ},
-        logging_level="ERROR",
+        logging_level=logging.ERROR,
         log_to_driver=False,
     )
     try:

@@ -7,7 +7,7 @@ GPU machine can run it. Legend: B rows, T tokens of a row, M learnt tokens.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -22,7 +22,7 @@ from pe_ray.model.loss import next_token
 from pe_ray.model.router import Routing
 
 DROPOUT = 0.1
-"""Every profile trains with it, so both sides do here."""
+"""Of every profile; PEFT refuses it for stacked parameters, so it is on where both sides can have it."""
 LINEARS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 
 
@@ -73,12 +73,17 @@ class Experts:
     top_k: int
     rank: int = 16
     alpha: float = 32.0
-    dropout: float = DROPOUT
+    dropout: float = 0.0
     attention: tuple[str, ...] = ("q_proj", "k_proj", "v_proj", "o_proj")
 
 
 ONE = Experts(("only",), 1)
 FOUR = Experts(("one", "two", "three", "four"), 2)
+
+
+def dropped(experts: Experts) -> Experts:
+    """The same with the dropout of every profile."""
+    return replace(experts, dropout=DROPOUT)
 
 
 @dataclass
@@ -128,11 +133,11 @@ def per_expert_down(base: PreTrainedModel) -> Contender:
     return Contender("per expert down", model, _router_terms(FOUR))
 
 
-def peft_lora(base: PreTrainedModel) -> Contender:
+def peft_lora(base: PreTrainedModel, dropout: float) -> Contender:
     """PEFT's LoRA of rank 16 on all seven linear maps of a layer."""
     from peft import LoraConfig, get_peft_model
 
-    config = LoraConfig(r=16, lora_alpha=32, lora_dropout=DROPOUT, target_modules=LINEARS)
+    config = LoraConfig(r=16, lora_alpha=32, lora_dropout=dropout, target_modules=LINEARS)
     return Contender("PEFT LoRA", get_peft_model(base, config))
 
 
@@ -144,7 +149,7 @@ def peft_target_parameters(shape: Shape, device: str = "cpu", dtype: torch.dtype
     config = LoraConfig(
         r=16,
         lora_alpha=32,
-        lora_dropout=0.0,  # PEFT refuses any other for stacked parameters
+        lora_dropout=0.0,
         target_modules=LINEARS[:4],
         target_parameters=["mlp.experts.gate_up_proj", "mlp.experts.down_proj"],
     )

@@ -1,4 +1,4 @@
-"""Corpus: near-duplicate removal beside its peers, the pipeline beside its own functions, scale, and real duplicates."""
+"""Corpus: near-duplicates beside the peers, the pipeline beside its own functions, scale, and real duplicates."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from pe_ray.bench import counselchat, neardup, pipeline, scale
 from pe_ray.bench.building import Workshop
 from pe_ray.bench.document import Result, at_least
 
-PURPOSE = "The corpus engine: near-duplicates against rensa and datasketch, rates, Ray's share, growth, real duplicates."
+PURPOSE = (
+    "The corpus engine: near-duplicates against rensa and datasketch, rates, Ray's share, growth, real duplicates."
+)
 PARTS = ("near_dedup", "counselchat", "pipeline", "scale")
 
 

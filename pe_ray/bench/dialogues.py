@@ -60,7 +60,7 @@ def write(folder: Path, records: int, seed: int = 7) -> None:
 
 def config(folder: Path, **corpus: Any) -> Config:
     """A run over what `write` has written: every usable record may stay, whatever that makes of the shares."""
-    told = {"sources": [_spec(source, folder / source) for source in SHARES]}
+    told: dict[str, Any] = {"sources": [_spec(source, folder / source) for source in SHARES]}
     told |= {"name": "dialogues", "engine": "local", "on_shortage": "renormalise", "min_records": 0, "min_processed": 0}
     return Config.model_validate({"corpus": told | {"max_records": 10**9} | corpus})
 
@@ -192,7 +192,11 @@ def _edge_case(turns: Turns, n: int, rng: Random) -> dict[str, Any]:
     if len(turns) == 2:
         return {**labels, "client": turns[0], "therapist": turns[1], "expected_challenges": ["silence", "anger"]}
     roles = ("user", "assistant")
-    return {**labels, "id": f"case {n}", "messages": [{"role": roles[i % 2], "content": t} for i, t in enumerate(turns)]}
+    return {
+        **labels,
+        "id": f"case {n}",
+        "messages": [{"role": roles[i % 2], "content": t} for i, t in enumerate(turns)],
+    }
 
 
 def _voice(turns: Turns, n: int, rng: Random) -> dict[str, Any]:

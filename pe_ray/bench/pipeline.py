@@ -10,14 +10,13 @@ from __future__ import annotations
 import argparse
 import gc
 import time
-from collections import Counter
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pe_ray.bench.building import START, Workshop
-from pe_ray.bench.document import Result, at_least, measured, not_measured
+from pe_ray.bench.document import Better, Result, at_least, measured, not_measured
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -26,7 +25,7 @@ CORE = ("clean", "pii", "keys", "checks")
 """The stages of pipeline.records_per_cpu_s: cleaning, personal data, keys of exact duplicates, row checks."""
 LEAST_WORK_S = 60.0
 """CPU seconds of work under which the cost of Ray is no figure."""
-OVERHEAD = ("pipeline.ray_overhead", "cost ratio", "lower", 1.3)
+OVERHEAD: tuple[str, str, Better, float] = ("pipeline.ray_overhead", "cost ratio", "lower", 1.3)
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,12 +39,12 @@ def run(args: argparse.Namespace, shop: Workshop) -> list[Result]:
     return [_rate(rounds), *_ray(args.records, shop), *_by_stage(rounds), *_whole(args.records, shop)]
 
 
-def _rate(rounds: list[tuple[int, Counter[str]]]) -> Result:
+def _rate(rounds: list[tuple[int, dict[str, float]]]) -> Result:
     best = max(records / sum(seconds[name] for name in CORE) for records, seconds in rounds)
     return measured("pipeline.records_per_cpu_s", best, "records/CPU s", "higher", 3000)
 
 
-def _by_stage(rounds: list[tuple[int, Counter[str]]]) -> list[Result]:
+def _by_stage(rounds: list[tuple[int, dict[str, float]]]) -> list[Result]:
     names = rounds[0][1]
     best = {name: min(seconds[name] / records for records, seconds in rounds) for name in names}
     return [measured(f"pipeline.stage_us.{name}", best[name] * 1e6, "us/record", "lower") for name in names]
@@ -78,7 +77,7 @@ def _whole(records: int, shop: Workshop) -> list[Result]:
     ]
 
 
-def _seconds_by_stage(folder: Path) -> tuple[int, Counter[str]]:
+def _seconds_by_stage(folder: Path) -> tuple[int, dict[str, float]]:
     """How many records there are, and the CPU seconds of each stage over all of them."""
     from pe_ray.bench.dialogues import config
     from pe_ray.corpus.stages import Settings, annotate, stages
@@ -87,7 +86,7 @@ def _seconds_by_stage(folder: Path) -> tuple[int, Counter[str]]:
     settings = Settings.of(corpus)
     first, *_ = _batches(folder, 50)
     annotate(first, settings)  # word lists and models are loaded once in the life of a process
-    seconds: Counter[str] = Counter()
+    seconds: dict[str, float] = {}
     began = time.process_time()
     tables = list(_batches(folder, 1000))
     seconds["read"] = time.process_time() - began

@@ -209,7 +209,7 @@ class CorpusConfig(Section):
             raise ValueError(f"decontaminate names a set twice: {', '.join(names)}")
         if self.validation_share + self.test_share >= 0.5:
             raise ValueError(
-                f"validation_share={self.validation_share:g} and test_share={self.test_share:g} leave less than half "
-                "of the records to train on"
+                f"validation_share={self.validation_share:g} and test_share={self.test_share:g} leave half of the "
+                "records or less to train on; they must sum to less than 0.5"
             )
         return self

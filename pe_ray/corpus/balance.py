@@ -125,11 +125,13 @@ def _renormalise(have: Mapping[str, int], config: CorpusConfig) -> Balance:
     open_targets = dict(config.targets)
     given: dict[str, int] = {}
     while open_targets:
-        left = config.max_records - sum(given.values())
+        # one source alone has no proportion to keep: it gives what is still asked for, and does not drown the others
+        most = config.max_records if len(open_targets) > 1 else demand(config)
+        left = max(0, most - sum(given.values()))
         size = largest_size({s: have[s] for s in open_targets}, _scaled(open_targets), left)
         counts = given | exact_counts(size, open_targets)
         if sum(counts.values()) >= demand(config) or len(open_targets) == 1:
-            return Balance({s: counts[s] for s in config.targets}, tuple(given))
+            return Balance({s: counts[s] for s in config.targets}, _short(have, config))
         scarcest = min(open_targets, key=lambda s: (have[s] / open_targets[s], s))
         given[scarcest] = min(have[scarcest], left)
         del open_targets[scarcest]

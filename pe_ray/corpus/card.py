@@ -23,6 +23,7 @@ import yaml
 
 from pe_ray.config import CorpusConfig
 from pe_ray.corpus import tally
+from pe_ray.corpus.decontaminate import counted
 
 NAME = "README.md"
 HUB_LICENCES = frozenset(
@@ -103,7 +104,6 @@ def facts_of(
     """What a build knows: its decided key columns, its clusters (`duplicates.clusters`), its summary and splits."""
     kept = keys.filter(pc.equal(keys["status"], tally.KEPT))
     least = config.checks.model_dump()
-    stopped = Counter(keys["contaminated"].drop_null().to_pylist())
     return CardFacts(
         name=config.name,
         fingerprint=stage["fingerprint"],
@@ -115,7 +115,7 @@ def facts_of(
         on_shortage=config.on_shortage,
         held=tally.counts(pc.list_flatten(keys["held_for"])),
         duplicates=tally.counts(clusters["kind"].filter(pc.not_equal(clusters["kind"], "survivor"))),
-        evaluation={e.name: sum(n for r, n in stopped.items() if e.name in r) for e in config.decontaminate},
+        evaluation=counted(keys["contaminated"].to_pylist(), [e.name for e in config.decontaminate]),
         personal_data={kind: places for kind, places, _ in tally.personal_data(kept)},
         languages=tally.counts(kept["language"]),
         generated=tally.counts(kept["generated"]),

@@ -26,6 +26,7 @@ from pe_ray.config import CorpusConfig
 from pe_ray.corpus.neardup import Index, Matches, Settings, matches_of, near_duplicates_of, survivors
 from pe_ray.corpus.shards import RECORDS, intact
 from pe_ray.corpus.stages import score_column
+from pe_ray.errors import UserError
 from pe_ray.record import digest
 from pe_ray.store import manifest
 from pe_ray.store.paths import Home
@@ -91,6 +92,7 @@ def find(keys: pa.Table, shards: Sequence[Path], config: CorpusConfig, home: Hom
         return _semantic(exact(keys, rank), keys, shards, config, rank)
     target = home.corpus(config.name, "duplicates") / _key(shards, config)
     if not intact(target, "duplicates"):
+        manifest.sweep(target.parent)
         with manifest.stage(target, kind="duplicates", parents={}) as out:
             found = _near(exact(keys, rank), keys, shards, config, rank, spread, out / "scratch")
             found = _semantic(found, keys, shards, config, rank)
@@ -276,15 +278,15 @@ def texts_of(shard: Path) -> pa.Array:
 
 
 def clusters(ids: pa.ChunkedArray, found: Duplicates) -> pa.Table:
-    """Every record that has company, as a table of `CLUSTERS_SCHEMA` by cluster and id."""
-    stays = np.bincount(found.stands_for, minlength=len(ids)) > 1
-    rows = np.flatnonzero((found.kind > 0) | stays)
+    """Every record that has company, as a table of `CLUSTERS_SCHEMA` by cluster and id; also what stays of a chain."""
+    cluster = found.root[found.stands_for]  # that of what stays, where only the words or the meaning are the same
+    rows = np.flatnonzero((found.kind > 0) | (np.bincount(cluster, minlength=len(ids))[cluster] > 1))
     taken = ids.take(pa.array(rows))
     outside = [found.outside.get(row) for row in rows.tolist()]
     survivor = ids.take(pa.array(found.stands_for[rows])).to_pylist()
     columns = {
         "record_id": taken,
-        "cluster": ids.take(pa.array(found.root[rows])),
+        "cluster": ids.take(pa.array(cluster[rows])),
         "survivor": pa.array([o or s for o, s in zip(outside, survivor, strict=True)], pa.string()),
         "likeness": pa.array(np.round(found.likeness[rows], 4)),
         "kind": pa.array(np.array(KINDS, object)[found.kind[rows]], pa.string()),

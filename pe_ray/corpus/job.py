@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import pickle
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -21,16 +21,16 @@ from pe_ray.config import Config
 from pe_ray.corpus import pipeline, shards
 from pe_ray.corpus.duplicates import Spread
 from pe_ray.corpus.neardup.job import spread
-from pe_ray.corpus.pipeline import CorpusResult
+from pe_ray.corpus.pipeline import CorpusResult, Say, quiet
 from pe_ray.store.paths import Home
 
 
-def build(config: Config, home: Home) -> CorpusResult:
+def build(config: Config, home: Home, say: Say = quiet) -> CorpusResult:
     """Build the corpus on Ray; the result is that of `pipeline.build`, byte for byte where decisions are concerned.
 
     Raises what `pipeline.build` raises. Needs a connected Ray (`cluster.connected`).
     """
-    return pipeline.run(config, home, Cluster())
+    return pipeline.run(config, home, Cluster(), say)
 
 
 @dataclass(frozen=True)
@@ -41,16 +41,16 @@ class Cluster:
     def spread(self) -> Spread:
         return spread
 
-    def fill(self, work: Sequence[shards.Work]) -> None:
+    def fill(self, work: Sequence[shards.Work], done: Callable[[], None]) -> None:
         """Annotate the parts; Ray Data decides how many at a time."""
         context = ray.data.DataContext.get_current()
         context.enable_progress_bars = False
         logging.getLogger("ray.data").setLevel(logging.ERROR)  # it announces what it does on every run
         rows = pa.table({"work": [pickle.dumps(w) for w in work]})
         dataset = ray.data.from_arrow([rows.slice(i, 1) for i in range(len(rows))])
-        done = dataset.map_batches(_annotate, batch_format="pyarrow", batch_size=None)
-        for _ in done.iter_batches(batch_format="pyarrow", batch_size=None):
-            pass
+        annotated = dataset.map_batches(_annotate, batch_format="pyarrow", batch_size=None)
+        for _ in annotated.iter_batches(batch_format="pyarrow", batch_size=None):
+            done()
 
 
 def _annotate(table: pa.Table) -> pa.Table:

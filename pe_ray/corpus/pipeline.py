@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -31,11 +31,18 @@ CODE_VERSION = "2"
 """Part of every corpus fingerprint: raise it when the same input is decided differently."""
 
 
+Say = Callable[[str], None]
+
+
+def quiet(text: str) -> None:
+    """Says nothing."""
+
+
 class Engine(Protocol):
     """Where the work is done."""
 
-    def fill(self, work: Sequence[shards.Work]) -> None:
-        """Annotate parts, each into its shard, in any order."""
+    def fill(self, work: Sequence[shards.Work], done: Callable[[], None]) -> None:
+        """Annotate parts, each into its shard, in any order; `done` is called after each."""
 
     @property
     def spread(self) -> Spread:
@@ -48,9 +55,10 @@ class Here:
 
     spread: Spread = map
 
-    def fill(self, work: Sequence[shards.Work]) -> None:
+    def fill(self, work: Sequence[shards.Work], done: Callable[[], None]) -> None:
         for piece in work:
             shards.annotate_part(piece)
+            done()
 
 
 @dataclass(frozen=True)
@@ -62,31 +70,33 @@ class CorpusResult:
     stage: dict[str, Any]
 
 
-def build(config: Config, home: Home) -> CorpusResult:
-    """Build the corpus in this process.
+def build(config: Config, home: Home, say: Say = quiet) -> CorpusResult:
+    """Build the corpus in this process; `say` is told how far it is.
 
     Raises SourceError for a source that cannot be opened, and `snapshot.Refused` (a GateNotMet, after the report is
     written) if too few rows could be read or the shares cannot be filled.
     """
-    return run(config, home, Here())
+    return run(config, home, Here(), say)
 
 
-def run(config: Config, home: Home, engine: Engine) -> CorpusResult:
+def run(config: Config, home: Home, engine: Engine, say: Say = quiet) -> CorpusResult:
     """Build with an engine."""
     duplicates.check(config.corpus)
-    folders = shards.ensure(config.corpus, home, engine.fill)
+    folders = shards.ensure(config.corpus, home, engine.fill, say)
     spent, clock = shards.cpu_seconds(folders), Clock()
     quarantine = shards.read_quarantine(folders)
     keys = shards.read_keys(folders, KEY_COLUMNS)
     if not len(keys) and not quarantine:
         raise UserError("corpus.sources: hold no rows at all; add at least one record")
     clock.add(spent, "balance")
+    say(f"corpus: {len(keys)} records; looking for duplicates")
     found = duplicates.find(keys, folders, config.corpus, home, engine.spread)
     clock.add(spent, "de-duplicate")
     decided = decide(keys, config.corpus, found)
     fingerprint = fingerprint_of(decided.table, quarantine, config.corpus)
     clock.add(spent, "balance")
     draft = snapshot.Draft(config, folders, decided, quarantine, fingerprint, spent)
+    say(f"corpus: {int((decided.table['status'].to_numpy() == 'kept').sum())} records are kept; writing them")
     path, stage = snapshot.write(draft, home, engine.spread)
     return CorpusResult(path, fingerprint, stage)
 
@@ -113,6 +123,7 @@ def fingerprint_of(decided: pa.Table, quarantine: Iterable[dict[str, Any]], conf
     rows = decided.select(names).sort_by([("id", "ascending"), ("row_key", "ascending")])
     settings = config.model_dump(mode="json", exclude={"engine", "part_mib", "formats", "sources", "decontaminate"})
     settings["duplicates"] |= {"partitions": None, "index": None, "save_index": None}
+    settings["evaluation"] = [e.name for e in config.decontaminate]  # the card says of each what it kept out
     specs = sorted(json.dumps(s.model_dump(exclude={"path"}), sort_keys=True) for s in config.sources)
     errors = [json.dumps(u, sort_keys=True) for u in quarantine]
     lines = (json.dumps(row) for batch in rows.to_batches(max_chunksize=4096) for row in batch.to_pylist())

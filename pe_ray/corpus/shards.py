@@ -82,7 +82,12 @@ def pool(config: CorpusConfig, home: Home) -> Path:
     return home.corpus(config.name, "shards")
 
 
-def ensure(config: CorpusConfig, home: Home, fill: Callable[[Sequence[Work]], None]) -> list[Path]:
+def ensure(
+    config: CorpusConfig,
+    home: Home,
+    fill: Callable[[Sequence[Work], Callable[[], None]], None],
+    say: Callable[[str], None] = lambda _: None,
+) -> list[Path]:
     """The shards of all parts, in the order of the plan; `fill` annotates those that are not there.
 
     Raises SourceError for a source that cannot be opened.
@@ -94,8 +99,23 @@ def ensure(config: CorpusConfig, home: Home, fill: Callable[[Sequence[Work]], No
     if missing:
         folder.mkdir(parents=True, exist_ok=True)
         manifest.sweep(folder)
-        fill(list(missing.values()))
+        fill(list(missing.values()), _counter(len(missing), len(parts) - len(missing), say))
     return [folder / p.key for p in parts]
+
+
+def _counter(num: int, had: int, say: Callable[[str], None], every_s: float = 2.0) -> Callable[[], None]:
+    """Called after each part; tells every few seconds how many are done."""
+    done, last = 0, time.monotonic()
+    say(f"corpus: {num} parts to read, clean and judge" + (f", {had} are there already" if had else ""))
+
+    def count() -> None:
+        nonlocal done, last
+        done += 1
+        if done == num or time.monotonic() - last >= every_s:
+            last = time.monotonic()
+            say(f"corpus: {done} of {num} parts are read, cleaned and judged")
+
+    return count
 
 
 def intact(directory: Path, kind: str) -> bool:

@@ -131,6 +131,7 @@ def write(draft: Draft, home: Home, spread: Spread) -> tuple[Path, dict[str, Any
     if problem := _gate(draft, ledger):
         _refuse(draft, ledger, home.corpus(name, "refused") / fingerprint, problem)
     if not intact(target, "corpus"):
+        manifest.sweep(target.parent)
         _write(draft, ledger, target, stage, spread)
     if draft.config.corpus.duplicates.save_index and not intact(target / "index", neardup_index.KIND):
         _write_index(draft, target / "index")

@@ -67,6 +67,14 @@ class Gate:
         """Numbers of the rules that could match in a folded text, in order."""
         return self.possible_with(self.read(text))
 
+    def telling(self, text: str) -> list[str]:
+        """The words of a folded text that patterns are filed under: no rule matches in a part that holds none of them.
+
+        One empty word, if some pattern has no clause.
+        """
+        words = set(text.split())
+        return [""] if 0 in self.patterns else [w for w in words if self.masks[w] & self.keys]
+
     def possible_with(self, mask: int) -> list[int]:
         """Numbers of the rules that could match where these bits are set, in order."""
         found = {number for _, number in self.patterns.get(0, ())}
@@ -191,7 +199,7 @@ def _shortest(fragments: Iterable[str]) -> Clause:
 
 
 def _worth(clause: Clause) -> tuple[int, int]:
-    """Which clause lets fewer texts through, roughly: long fragments, and few."""
+    """Which clause lets fewer texts through, roughly: of long fragments, and of few."""
     return min(map(len, clause)), -len(clause)
 
 

@@ -52,9 +52,11 @@ _HYPHENATED = {
     part: [SPELLINGS[key] for key in SPELLINGS if part in key.split("-")]
     for part in {part for key in SPELLINGS if "-" in key for part in key.split("-")}
 }
-UNSURE = "\x00"
+MAY_JOIN, GONE = "\x00", "\x01"
+"""Marks of a piece with a letter that stands by itself, and of one of which nothing is left."""
 LETTER = re.compile(r"(?<![a-z0-9'])[a-z](?![a-z0-9'])")
-NUMBER_WORD = re.compile(r"(?<!\S)[24](?!\S)")
+NUMBER_WORD = re.compile(rf"(?:^| )(?:{'|'.join(sorted(w.split()[-1] for w in BEFORE_TO))}) [24](?= |$)")
+"""Where a 2 could be "to": exactly, after a word that is one of `BEFORE_TO` or ends as one of them does."""
 SHORT_PAIRS = (" i i ", " i a ", " a i ", " a a ")
 """One of them stands in every row of four letters set apart that are all "i" or "a"."""
 KNOWN_PIECES, LONG_PIECE = 1 << 16, 40
@@ -96,11 +98,17 @@ def normalise(text: str) -> Normalised:
 
 def fold(text: str) -> str:
     """`normalise(text).text`, several times as fast: what stands between two spaces is folded once and remembered."""
+    if MAY_JOIN in text or GONE in text:
+        return normalise(text).text
     plain = text.lower() if text.isascii() else text.replace("`", "'")  # which is a look-alike there alone
     if "\n" in plain:
         plain = re.sub(r"\n+", " \n ", plain)
     folded = " ".join(map(_PIECES.__getitem__, filter(None, plain.split(" "))))
-    if UNSURE in folded or any(pair in folded for pair in SHORT_PAIRS):
+    apart = MAY_JOIN in folded or any(pair in folded for pair in SHORT_PAIRS)
+    if GONE in folded or (apart and APART.search(_characters(text)[0])):
+        return normalise(text).text
+    folded = folded.replace(MAY_JOIN, "")
+    if (" 2" in folded or " 4" in folded) and NUMBER_WORD.search(folded):
         return normalise(text).text
     return folded
 
@@ -116,13 +124,13 @@ def readings(word: str) -> list[str]:
 
 
 class _Pieces(dict[str, str]):
-    """Piece of a text without a space -> the same folded, or UNSURE where its neighbours have a say in it."""
+    """Piece of a text without a space -> the same folded, with a mark where its neighbours have a say in it."""
 
     def __missing__(self, piece: str) -> str:
         characters, _ = _characters(piece)
-        folded = " ".join(word for word, _, _ in _plain(characters, 0, len(characters)))
-        if not folded or NUMBER_WORD.search(folded) or _may_be_set_apart(characters):
-            folded = UNSURE
+        folded = " ".join(word for word, _, _ in _plain(characters, 0, len(characters))) or GONE
+        if _may_be_set_apart(characters):
+            folded += MAY_JOIN
         if len(self) >= KNOWN_PIECES:
             self.clear()
         if len(piece) <= LONG_PIECE:
@@ -134,7 +142,7 @@ _PIECES = _Pieces()
 
 
 def _may_be_set_apart(piece: str) -> bool:
-    """Whether it holds letters that could belong to a row of letters set apart; "i" and "a" do only in `SHORT_PAIRS`."""
+    """Whether it holds letters that could belong to a row of letters set apart; "i" and "a" only do in `SHORT_PAIRS`."""
     letters = LETTER.findall(piece)
     return len(letters) > 1 or (bool(letters) and (letters[0] not in "ia" or any(c in piece for c in ".-_*")))
 

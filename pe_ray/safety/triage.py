@@ -207,7 +207,9 @@ def _read_anew(text: str, rules: RuleSet) -> _Reading:
     if possible[0] >= len(rules.rules):
         return _Reading((), may_deny and DENIAL.search(masked) is not None)
     sentences = list(_sentences(masked))
-    hits = [h for i, _ in enumerate(sentences) for h in _sentence_hits(i, sentences, rules)]
+    telling = _gate().telling(masked)
+    spoken = [i for i, (_, sentence) in enumerate(sentences) if any(w in sentence for w in telling)]
+    hits = [h for i in spoken for h in _sentence_hits(i, sentences, rules)]
     if hits:
         folded = normalise(text)  # tells where the words stood
         hits = [replace(h, span=folded.origin(*h.span)) for h in hits]

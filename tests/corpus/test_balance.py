@@ -81,6 +81,13 @@ def test_renormalise_stops_at_what_is_wanted() -> None:
     assert sum(balance.counts.values()) >= 90
 
 
+def test_renormalise_does_not_let_the_richest_source_drown_the_others() -> None:
+    have = {"edge_case": 90, "voice": 78, "psychology": 2900, "dual_persona": 584, "standard": 1206}
+    balance = share_out(have, config(on_shortage="renormalise", min_records=3000))
+    assert balance.counts == have | {"psychology": 1042}
+    assert balance.short == ("edge_case", "voice")
+
+
 def test_renormalise_too_can_fail() -> None:
     assert share_out(dict.fromkeys(SHARES, 3), config(on_shortage="renormalise")).problem is not None
 

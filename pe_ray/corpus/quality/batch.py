@@ -45,7 +45,8 @@ class Batch:
         return len(self.domains)
 
 
-def matching(texts: Sequence[str], pattern: str) -> NDArray[np.bool_]:
+def matching(texts: Sequence[str] | pa.StringArray, pattern: str) -> NDArray[np.bool_]:
     """Whether a pattern of RE2 is found in each text."""
-    found: NDArray[np.bool_] = pc.match_substring_regex(pa.array(texts, pa.string()), pattern).to_numpy(zero_copy_only=False)
+    column = texts if isinstance(texts, pa.Array) else pa.array(texts, pa.string())
+    found: NDArray[np.bool_] = pc.match_substring_regex(column, pattern).to_numpy(zero_copy_only=False)
     return found

@@ -8,9 +8,12 @@ stereotype, and then, as its last paragraph, a respectful answer: that paragraph
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+
+import numpy as np
 
 from pe_ray.corpus.quality.batch import Batch, matching
-from pe_ray.corpus.quality.vocabulary import Rules
+from pe_ray.corpus.quality.vocabulary import SENTENCE_END, Rules
 from pe_ray.record import Record, Verdict
 from pe_ray.safety.bias import assess
 from pe_ray.safety.normalise import UNUSUAL
@@ -29,7 +32,7 @@ OPENED = (
 
 def check(record: Record, minimum: float = DEFAULT_MIN) -> Verdict:
     """Respect in 0..1 of what the assistant says; the reason names the rules that fired."""
-    return _verdict(record.text_of("assistant"), record.domain, minimum)
+    return _verdict(_judged(record.text_of("assistant"), record.domain), minimum)
 
 
 def rules() -> Rules:
@@ -38,17 +41,38 @@ def rules() -> Rules:
 
 
 def judge(batch: Batch) -> list[Verdict]:
-    """`check` of every record; a text is read by the rules only where its words allow one of them to fire."""
-    answers = batch.assistant
-    unclear = matching(answers.texts, f"{UNUSUAL}|{OPENED}") | answers.read.apart
-    looked_at = answers.read.possible[NAME].any(axis=1) | unclear
+    """`check` of every record; the rules read those sentences alone whose words allow one of them to fire."""
+    texts, read = batch.assistant.texts, batch.assistant.read
+    likely = [
+        [QUOTED.sub(" ", s) for s in _chosen(text, chosen)] for text, chosen in zip(texts, read.likely, strict=True)
+    ]
+    apart = read.apart.copy()
+    other = np.flatnonzero(matching(texts, OPENED) | (np.array(batch.domains, object) == "bias_detection")).tolist()
+    if other:
+        judged = [_judged(texts[n], batch.domains[n]) for n in other]
+        again = batch.vocabulary.read(judged)
+        apart[other] = again.apart
+        for n, text, chosen in zip(other, judged, again.likely, strict=True):
+            likely[n] = _chosen(text, chosen)
+    for n in np.flatnonzero(matching(texts, UNUSUAL) | apart).tolist():
+        likely[n] = [_judged(texts[n], batch.domains[n])]
     calm = Verdict(NAME, 1.0, True)
-    rows = zip(answers.texts, batch.domains, looked_at.tolist(), strict=True)
-    return [_verdict(text, domain, DEFAULT_MIN) if look else calm for text, domain, look in rows]
+    return [_verdict("\n".join(sentences), DEFAULT_MIN) if sentences else calm for sentences in likely]
 
 
-def _verdict(answer: str, domain: str, minimum: float) -> Verdict:
-    text = answer.rpartition("\n\n")[2] if domain == "bias_detection" else answer
-    finding = assess(QUOTED.sub(" ", text))
+def _chosen(text: str, sentences: Sequence[int]) -> list[str]:
+    if not sentences:
+        return []
+    parts = SENTENCE_END.split(text)
+    return [parts[i] for i in sentences]
+
+
+def _judged(answer: str, domain: str) -> str:
+    """The part of an answer that is the assistant's own opinion."""
+    return QUOTED.sub(" ", answer.rpartition("\n\n")[2] if domain == "bias_detection" else answer)
+
+
+def _verdict(text: str, minimum: float) -> Verdict:
+    finding = assess(text)
     score = round(float(finding.score), 4)
     return Verdict(NAME, score, score >= minimum, ", ".join(finding.rules))

@@ -65,7 +65,7 @@ def _one_by_one(check: ModuleType, records: dict[int, Record], num: int) -> list
 
 @cache
 def _vocabulary() -> Vocabulary:
-    return Vocabulary({c.NAME: c.rules() for c in (generic, bias)})
+    return Vocabulary(bias.rules())
 
 
 def _as_column(rows: Sequence[Sequence[Verdict]]) -> pa.ListArray:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from pe_ray.corpus.quality import words
 from pe_ray.corpus.quality.batch import Batch
-from pe_ray.corpus.quality.vocabulary import Bag, Read
+from pe_ray.corpus.quality.vocabulary import Bag, Read, found_in
 from pe_ray.record import Record, Verdict
 
 NAME = "coherence"
@@ -68,8 +68,9 @@ def _stems(features: dict[str, float]) -> int:
 
 def _shared(a: Bag, b: Bag) -> Bag:
     """Features that both texts of a record have; the weight is the product of theirs."""
-    _, in_a, in_b = np.intersect1d(a.text << 32 | a.feature, b.text << 32 | b.feature, True, return_indices=True)
-    return Bag(a.text[in_a], a.feature[in_a], a.weight[in_a] * b.weight[in_b])
+    both = found_in(b.keys, a.keys)
+    weight = a.weight[both] * b.weight[found_in(a.keys, b.keys)]
+    return Bag(a.text[both], a.feature[both], weight)
 
 
 def _dots(batch: Batch, stems: Bag, fields: Bag) -> list[float]:

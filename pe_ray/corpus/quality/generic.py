@@ -8,16 +8,16 @@ score is n / (n + 2), times the share of words that were not stock.
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pe_ray.corpus.quality import words
 from pe_ray.corpus.quality.batch import Batch, matching
-from pe_ray.corpus.quality.vocabulary import Bag, Rules
+from pe_ray.corpus.quality.vocabulary import Bag, found_in
 from pe_ray.record import Record, Verdict
-from pe_ray.safety.normalise import UNUSUAL
 
 NAME = "generic"
 DEFAULT_MIN = 0.35
@@ -53,6 +53,8 @@ STOCK_PHRASES = tuple(
     (?:as an ai|as a) (?:language model|large language model)
     """.strip().split("\n    ")  # noqa: E501 (a row to a phrase)
 )
+BEYOND = r"[^\x00-\x7f\xa0–—‘’“”…]"
+"""What RE2 may see otherwise than `re`: letters beyond ASCII."""
 STOCK = re.compile(rf"\b(?:{'|'.join(STOCK_PHRASES)})\b", re.IGNORECASE)
 
 
@@ -63,11 +65,6 @@ def check(record: Record, minimum: float = DEFAULT_MIN) -> Verdict:
     own = {root for root, value in words.content(rest).items() if value >= 1}
     shared = own & words.content(record.text_of("user")).keys()
     return _verdict(len(words.words(answer)), len(words.words(rest)), len(own), len(shared), minimum)
-
-
-def rules() -> Rules:
-    """The stock phrases, for the vocabulary to say which of them an answer could hold."""
-    return [((phrase,), ()) for phrase in STOCK_PHRASES]
 
 
 def judge(batch: Batch) -> list[Verdict]:
@@ -85,29 +82,20 @@ def judge(batch: Batch) -> list[Verdict]:
 
 
 def _rests(batch: Batch) -> dict[int, str]:
-    """What is left of each answer that holds stock phrases; only those that it could hold are looked for."""
-    answers, possible = batch.assistant.texts, batch.assistant.read.possible[NAME]
-    unusual = matching(answers, UNUSUAL)
-    found = {}
-    for n in np.flatnonzero(possible.any(axis=1) | unusual).tolist():
-        phrases = STOCK if unusual[n] else _alternation(possible[n].tobytes())
-        rest, count = phrases.subn(" ", answers[n] if unusual[n] else answers[n].lower())
-        if count:
-            found[n] = rest
-    return found
-
-
-@lru_cache(maxsize=4096)
-def _alternation(chosen: bytes) -> re.Pattern[str]:
-    """Some of the phrases, for texts in lower case."""
-    return re.compile(rf"\b(?:{'|'.join(p for p, c in zip(STOCK_PHRASES, chosen, strict=True) if c)})\b")
+    """What is left of each answer that holds stock phrases. On plain text RE2 and `re` agree; the rest is for `re`."""
+    answers = pa.array(batch.assistant.texts, pa.string())
+    left = pc.replace_substring_regex(answers, rf"(?i)\b(?:{'|'.join(STOCK_PHRASES)})\b", " ")
+    changed = pc.not_equal(left, answers).to_numpy(zero_copy_only=False)
+    beyond = np.flatnonzero(matching(answers, BEYOND))
+    rests = {n: left[n].as_py() for n in np.flatnonzero(changed).tolist()}
+    return rests | {n: STOCK.sub(" ", batch.assistant.texts[n]) for n in beyond.tolist()}
 
 
 def _specific(stems: Bag, asked: Bag, records: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """How many specific stems each text has, and how many of them its question has too; text i is of `records[i]`."""
     strong = stems.weight >= 1
     text, feature = stems.text[strong], stems.feature[strong]
-    shared = np.isin(records[text] << 32 | feature, asked.text << 32 | asked.feature)
+    shared = found_in(asked.keys, records[text] << 32 | feature)
     return np.bincount(text, minlength=len(records)), np.bincount(text[shared], minlength=len(records))
 
 

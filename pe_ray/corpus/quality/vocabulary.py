@@ -7,13 +7,16 @@ dictionary; all else (stems, weights, fields of life, which rules could match) i
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
 from itertools import accumulate
 from operator import or_
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pe_ray.corpus.quality import words
@@ -24,8 +27,12 @@ KNOWN_TOKENS = 1 << 18
 """A larger vocabulary is forgotten before the next batch, so that a long run keeps its memory."""
 BORDER, STOP = "\x01", "\x02"
 """Tokens that begin a text and end a sentence; they are taken out of the texts themselves."""
-SENTENCE_ENDS = tuple(c.encode() for c in ".?!\n…")
-SIGNS = tuple(c.encode() for c in "\u00a0–—‘“”")
+SENTENCE_END = re.compile("[.?!\n…]")
+REPLACED = tuple(
+    (sign.encode(), instead.encode())
+    for signs, instead in (("’", ""), ("\u00a0–—‘“”", " "), (".?!\n…", f" {STOP} "))
+    for sign in signs
+)
 PLAIN = bytes(ord(chr(c).lower()) if chr(c).isalnum() or chr(c) in (BORDER, STOP) else 32 for c in range(128))
 LETTERS = PLAIN + bytes(range(128, 256))
 """For `bytes.translate`: capitals small, a space for every other sign; beyond ASCII nothing changes."""
@@ -43,6 +50,11 @@ class Bag:
     feature: Ints
     weight: NDArray[np.float64]
 
+    @property
+    def keys(self) -> Ints:
+        """One number for a text and a feature, in order."""
+        return self.text << 32 | self.feature
+
     def part(self, first: int, last: int) -> Bag:
         """The texts first..last - 1, counted from 0."""
         a, b = np.searchsorted(self.text, (first, last))
@@ -56,16 +68,15 @@ class Read:
     num_words: Ints
     stems: Bag
     fields: Bag
-    possible: dict[str, NDArray[np.bool_]]
-    """(T, rules) by the name of the set: whether a rule could match."""
+    likely: list[list[int]]
+    """(T,) the sentences of each text in which a rule could match, counted from 0; `SENTENCE_END` parts them."""
     apart: NDArray[np.bool_]
     """Whether four letters stand apart in a row, which may be words of any kind."""
 
     def part(self, first: int, last: int) -> Read:
         """The texts first..last - 1, counted from 0."""
-        possible = {name: found[first:last] for name, found in self.possible.items()}
         stems, fields = self.stems.part(first, last), self.fields.part(first, last)
-        return Read(self.num_words[first:last], stems, fields, possible, self.apart[first:last])
+        return Read(self.num_words[first:last], stems, fields, self.likely[first:last], self.apart[first:last])
 
 
 @dataclass(frozen=True)
@@ -102,15 +113,14 @@ class _Numbers(dict[bytes, int]):
 
 
 class Vocabulary:
-    """Grows with the texts that it reads; `rules` are the sets of (patterns, needs) whose possibility is told."""
+    """Grows with the texts that it reads; it tells where one of the `rules` could match."""
 
-    def __init__(self, rules: Mapping[str, Rules]) -> None:
-        gate = Gate.of(rule for rows in rules.values() for rule in rows)
+    def __init__(self, rules: Rules) -> None:
+        gate = Gate.of(rules)
         self.fragments = gate.masks
-        self.patterns = [(mask, number) for filed in gate.patterns.values() for mask, number in filed]
-        self.sizes = {name: len(rows) for name, rows in rules.items()}
-        self.num_masks = 1 + max((mask.bit_length() for mask, _ in self.patterns), default=0) // MASK_BITS
-        self.needed = self._split([mask for mask, _ in self.patterns])
+        needed = [mask for filed in gate.patterns.values() for mask, _ in filed]
+        self.num_masks = 1 + max((mask.bit_length() for mask in needed), default=0) // MASK_BITS
+        self.needed = self._split(needed)
         self.field_names = sorted({f for fields in words.fields().values() for f in fields})
         self._forget()
 
@@ -129,17 +139,19 @@ class Vocabulary:
 
     def read(self, texts: Sequence[str]) -> Read:
         """Read texts of any kind."""
-        tokens = _tokens(texts)
-        number = np.fromiter(map(self.numbers.__getitem__, tokens), np.int64, len(tokens))
+        number = self._numbers_of(_tokens(texts))
         self._learn()
         border = np.flatnonzero(number == 0)
-        sentence = np.flatnonzero(number <= 1)
         text = np.repeat(np.arange(len(texts)), np.diff(border, append=len(number)))
         stems = _bag(*self.stems.spread(text, number), self.base)
         fields = _bag(*self.fields.spread(stems.text, stems.feature), np.full(len(self.field_names), words.FIELD_WEIGHT))
         num_words = np.bincount(text, self.num_words[number], len(texts)).astype(np.int64)
-        possible = self._possible(number, sentence, text[sentence], len(texts))
-        return Read(num_words, stems, fields, possible, self._apart(text, number, len(texts)))
+        return Read(num_words, stems, fields, self._likely(text, number, border), self._apart(text, number, len(texts)))
+
+    def _numbers_of(self, tokens: pa.DictionaryArray) -> Ints:
+        numbers = [self.numbers[t] for t in tokens.dictionary.view(pa.binary()).to_pylist()]
+        found: Ints = np.array(numbers, np.int64)[tokens.indices.to_numpy()]
+        return found
 
     def stem_names(self, features: Ints) -> list[str]:
         """The stems of these numbers."""
@@ -183,16 +195,21 @@ class Vocabulary:
         low = (1 << MASK_BITS) - 1
         return np.array([[m >> MASK_BITS * i & low for m in masks] for i in range(self.num_masks)], np.int64)
 
-    def _possible(self, number: Ints, sentence: Ints, text: Ints, num: int) -> dict[str, NDArray[np.bool_]]:
-        """(T, rules) for each set: whether a sentence of the text holds what a rule needs."""
-        found = np.zeros((num, sum(self.sizes.values())), np.bool_)
-        masks = np.bitwise_or.reduceat(self.masks[:, number], sentence, axis=1) if num else self.masks[:, :0]
-        for pattern, (_, rule) in enumerate(self.patterns):
-            needed = self.needed[:, pattern]
-            holds = reduce(np.logical_and, (masks[i] & m == m for i, m in enumerate(needed) if m), np.True_)
-            found[text[np.broadcast_to(holds, text.shape)], rule] = True
-        ends = list(accumulate(self.sizes.values(), initial=0))
-        return {name: found[:, ends[i] : ends[i + 1]] for i, name in enumerate(self.sizes)}
+    def _likely(self, text: Ints, number: Ints, border: Ints) -> list[list[int]]:
+        """(T,) the sentences that hold what some rule needs."""
+        starts = np.flatnonzero(number <= 1)  # a border or a stop
+        found = np.zeros(len(starts), np.bool_)
+        masks = np.bitwise_or.reduceat(self.masks[:, number], starts, axis=1) if len(starts) else self.masks[:, :0]
+        for needed in self.needed.T.tolist():
+            rows = np.arange(len(starts))
+            for piece, bits in zip(masks, needed, strict=True):
+                rows = rows[piece[rows] & bits == bits] if bits else rows
+            found[rows] = True
+        likely: list[list[int]] = [[] for _ in border]
+        for sentence in np.flatnonzero(found).tolist():
+            owner = int(text[starts[sentence]])
+            likely[owner].append(sentence - int(np.searchsorted(starts, border[owner])))
+        return likely
 
     def _apart(self, text: Ints, number: Ints, num_texts: int) -> NDArray[np.bool_]:
         single = np.concatenate([self.single[number], np.zeros(3, np.bool_)])
@@ -200,17 +217,25 @@ class Vocabulary:
         return np.bincount(text[four], minlength=num_texts) > 0
 
 
-def _tokens(texts: Sequence[str]) -> list[bytes]:
+def found_in(ordered: Ints, wanted: Ints) -> NDArray[np.bool_]:
+    """Which of the wanted numbers stand among the ordered ones."""
+    if not len(ordered):
+        return np.zeros(len(wanted), np.bool_)
+    place = np.minimum(np.searchsorted(ordered, wanted), len(ordered) - 1)
+    found: NDArray[np.bool_] = ordered[place] == wanted
+    return found
+
+
+def _tokens(texts: Sequence[str]) -> pa.DictionaryArray:
     """The tokens of all texts, with borders before them and stops in them; apostrophes are taken out."""
     if any(BORDER in text or STOP in text for text in texts):
         texts = [text.replace(BORDER, " ").replace(STOP, " ") for text in texts]
-    joined = "".join(f" {BORDER} {text}" for text in texts)
-    data = joined.encode("utf-8", "surrogatepass").replace("’".encode(), b"")
-    for sign in SIGNS:
-        data = data.replace(sign, b" ")
-    for sign in SENTENCE_ENDS:
-        data = data.replace(sign, f" {STOP} ".encode())
-    return data.translate(LETTERS, b"'").split()
+    data = "".join(f" {BORDER} {text}" for text in texts).encode("utf-8", "surrogatepass")
+    for sign, instead in REPLACED:
+        data = data.replace(sign, instead)
+    data = data.translate(LETTERS, b"'").strip(b" ")
+    whole = pa.array([data] if data else [], pa.binary()).view(pa.string())
+    return pc.ascii_split_whitespace(whole).flatten().dictionary_encode()
 
 
 def _bag(text: Ints, feature: Ints, base: NDArray[np.float64]) -> Bag:
