@@ -456,6 +456,9 @@ def config_schema() -> None:
     typer.echo(json.dumps(Config.model_json_schema(), indent=1))
 
 
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+"""A full disk, and a quota that is used up."""
+
 # --- plumbing -----------------------------------------------------------------------------------------------------
 
 
@@ -572,7 +575,7 @@ def _report(error: Exception) -> int:
         for line in str(cause).splitlines():
             say(f"error: {line}")
         return cause.exit_code
-    if isinstance(cause, OSError) and cause.errno == errno.ENOSPC:
+    if isinstance(cause, OSError) and cause.errno in NO_ROOM:
         where = f" ({cause.filename})" if cause.filename else ""
         say(f"error: the disk is full{where}; make room and run the same again, finished parts are kept")
         return 1
@@ -588,7 +591,7 @@ def _root(error: BaseException) -> BaseException:
     seen: set[int] = set()
     current: BaseException | None = error
     while current is not None and id(current) not in seen:
-        if isinstance(current, PeRayError):
+        if isinstance(current, PeRayError) or (isinstance(current, OSError) and current.errno in NO_ROOM):
             return current
         seen.add(id(current))
         inner = getattr(current, "cause", None) or current.__cause__

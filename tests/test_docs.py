@@ -1,4 +1,4 @@
-"""What the pages say is so: links lead somewhere, and every command, option, setting and run file that they name exists."""
+"""What the pages name exists: links lead somewhere, commands, options and settings are known, run files are valid."""
 
 from __future__ import annotations
 
@@ -55,11 +55,11 @@ def anchors(path: Path) -> set[str]:
 
 
 def commands(path: Path) -> Iterator[str]:
-    """Each `pe-ray ...` of a page, in blocks and in the text, without comments."""
+    """Each `pe-ray ...` of a page, in blocks and in the text, without comments and redirections."""
     shown = [line for body in blocks(path, "bash", "console") for line in body.replace("\\\n", " ").splitlines()]
     for said in (*shown, *INLINE.findall(text(path))):
         if found := COMMAND.search(said):
-            yield re.split(r"\s#\s", found[1])[0].strip()
+            yield re.split(r"\s[#>]\s", found[1])[0].strip()
 
 
 def wrong_with(command: str) -> str | None:

@@ -133,6 +133,6 @@ def test_the_embedder_of_the_page_finds_what_means_the_same(tmp_path: Path, monk
     (code,) = blocks(ROOT / "docs/reference/duplicates.md", "python")
     (tmp_path / "my_embedder.py").write_text(code)
     monkeypatch.syspath_prepend(str(tmp_path))
-    texts = ["I dread going to work.", "I dread going to work!!", "My sister sold the house."]
-    found = semantic_duplicates(texts, ["a", "b", "c"], embedder="my_embedder:Letters", threshold=0.9)
+    texts = ["On Sundays I dread going back to work.", "On Sunday I dread going back to work", "My sister sold it."]
+    found = semantic_duplicates(texts, ["a", "b", "c"], embedder="my_embedder:Letters", threshold=0.8)
     assert found.survivor.tolist() == [0, 0, 2]

@@ -4,7 +4,7 @@ An area is a module here with `PURPOSE`, `arguments(parser)` and `run(args) -> l
 asked for, and this module imports the standard library only: an area may run on a machine that lacks what the others
 need.
 
-Exit codes: 0 every bound is met, 2 no such area or option, 3 a bound is missed.
+Exit codes: 0 every bound is met, 1 something broke, 2 no such area or option, 3 a bound is missed.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import sys
 from collections.abc import Sequence
 
 from pe_ray.bench.document import as_text, document, exit_code, load_average
+from pe_ray.errors import PeRayError
 
 AREAS = ("corpus", "train", "faults")
 PURPOSE = "Measure an area and compare each figure with its bound."
@@ -34,7 +35,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     area.arguments(parser)
     args = parser.parse_args(given[1:])
     before = load_average()
-    results = area.run(args)
+    try:
+        results = area.run(args)
+    except PeRayError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
     body = document(given[0], results, (before, load_average()))
     print(json.dumps(body, indent=1) if args.json else as_text(body))
     return exit_code(results)

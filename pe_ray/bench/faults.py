@@ -202,9 +202,10 @@ def say(line: str) -> None:
 
 
 def _is_clear(code: int, stderr: str) -> bool:
-    """Whether a build that met a full disk ended as it should: exit code 1, and one line that says so."""
-    errors = [line for line in stderr.splitlines() if line.strip()]
-    return code == 1 and len(errors) == 1 and errors[0].startswith("error:")
+    """Whether a build that met a full disk ended as it should: exit code 1, and one last line that says so."""
+    lines = stderr.strip().splitlines() or [""]
+    errors = [line for line in lines if line.startswith(("error:", "Traceback"))]
+    return code == 1 and errors == lines[-1:]
 
 
 def _snapshots(corpus: Path) -> dict[str, Path]:

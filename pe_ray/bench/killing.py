@@ -12,6 +12,7 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -179,13 +180,21 @@ def _started(command: Sequence[str], environ: Mapping[str, str], stderr: IO[str]
 
 
 def _kill_tree(pid: int) -> None:
-    """Of all at once, as when the power goes."""
+    """Of all at once, as when the power goes; returns when none of them can write any more."""
     root = psutil.Process(pid)
-    for process in [root, *root.children(recursive=True)]:
-        try:
+    tree = [root, *root.children(recursive=True)]
+    for process in tree:
+        with suppress(psutil.NoSuchProcess):
             process.send_signal(signal.SIGKILL)
-        except psutil.NoSuchProcess:
-            continue
+    while any(map(_runs, tree)):
+        time.sleep(POLL_S)
+
+
+def _runs(process: psutil.Process) -> bool:
+    try:
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _text(file: IO[str]) -> str:

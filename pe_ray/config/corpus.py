@@ -171,7 +171,7 @@ class CorpusConfig(Section):
     edge_cells: Literal["as_found", "even"] = "as_found"
     """Within edge cases: take records as they come, or evenly from each category and difficulty."""
     min_processed: float = Field(0.99, ge=0, le=1)
-    """Least share of rows that must be readable, over all and of each source; below it the job exits 3."""
+    """Least share of all rows that must be readable; below it the job exits 3 and names the sources."""
     validation_share: float = Field(0.1, gt=0, lt=0.5)
     """Share of kept records held out of training, chosen by near-duplicate cluster."""
     test_share: float = Field(0.05, ge=0, lt=0.5)

@@ -252,3 +252,22 @@ class Config(Section):
     """Gateway and engine."""
     progress: ProgressConfig = ProgressConfig()
     """Journal and reports."""
+
+    @model_validator(mode="after")
+    def _context_fits(self) -> Config:
+        positions, context = self.base.tiny.positions, self.train.context
+        if self.base.name == "tiny" and context is not None and context > positions:
+            raise ValueError(
+                f"train.context={context} is longer than base.tiny.positions={positions}: "
+                "shorten the context or give the base more positions"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _merged_is_exact(self) -> Config:
+        if self.base.quantise != "none" and self.export.merged:
+            raise ValueError(
+                f"base.quantise={self.base.quantise} and export.merged=true: a base in 8 or 4 bits is not merged; "
+                "set export.merged=false to serve the adapter, or base.quantise=none"
+            )
+        return self

@@ -153,7 +153,7 @@ def _scaled(targets: Mapping[str, float]) -> dict[str, float]:
 
 def _short(have: Mapping[str, int], config: CorpusConfig) -> tuple[str, ...]:
     wanted = exact_counts(demand(config), config.targets)
-    return tuple(s for s, n in wanted.items() if n > have[s])
+    return tuple(sorted(s for s, n in wanted.items() if n > have[s]))
 
 
 def _problem(got: int, have: Mapping[str, int], config: CorpusConfig) -> str:

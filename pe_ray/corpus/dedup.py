@@ -29,7 +29,6 @@ WORD_LETTERS = {c: chr(c).lower() if chr(c).isalnum() else " " for c in range(12
 """What `normalise` makes of ASCII, character by character."""
 LABELS = ("id", "source", "domain", "content_type", "licence", "attribution", "metadata")
 """What a record holds beside its messages; where it stood (`uri`, `offset`) is in its id."""
-USER = b"\x00\x00\x00\x00\x00\x00\x00\x04user"
 
 
 def apply(table: pa.Table) -> pa.Table:
@@ -40,19 +39,20 @@ def apply(table: pa.Table) -> pa.Table:
     recording, or every answer to one question).
     """
     turns = Turns.of(table)
-    roles = [_part(role) for role in turns.roles.to_pylist()]
-    texts = turns.texts.to_pylist()
-    words = [_part(w) for w in _normalised(turns.texts, texts)]
-    raw = [_part(text) for text in texts]
-    labels = [[_part(value) for value in table[name].to_pylist()] for name in LABELS]
+    roles, texts = turns.roles.to_pylist(), turns.texts.to_pylist()
+    said = [_part(words) for words in _normalised(turns.texts, texts)]
+    role_parts = {role: _part(role) for role in set(roles)}
+    said_as = [role_parts[role] + words for role, words in zip(roles, said, strict=True)]
+    held_as = [role_parts[role] + _part(text) for role, text in zip(roles, texts, strict=True)]
+    labels = [table[name].to_pylist() for name in LABELS]
+    label_parts = [b"".join(map(_part, row)) for row in zip(*labels, strict=True)]
     recordings = _recordings(table)
     keys: dict[str, list[str]] = {"text_key": [], "row_key": [], "group": []}
     for record, (start, end) in enumerate(pairwise(turns.offsets.tolist())):
-        said = [part for turn in zip(roles[start:end], words[start:end], strict=True) for part in turn]
-        held = [part for turn in zip(roles[start:end], raw[start:end], strict=True) for part in turn]
-        keys["text_key"].append(_digest(said))
-        keys["row_key"].append(_digest([column[record] for column in labels] + held))
-        keys["group"].append(recordings.get(record) or _digest([_question(roles, words, start, end)]))
+        question = next((i for i in range(start, end) if roles[i] == "user"), start)
+        keys["text_key"].append(_digest(b"".join(said_as[start:end])))
+        keys["row_key"].append(_digest(label_parts[record] + b"".join(held_as[start:end])))
+        keys["group"].append(recordings.get(record) or _digest(said[question]))
     for name, values in keys.items():
         table = table.append_column(name, pa.array(values, pa.string()))
     return table
@@ -64,9 +64,9 @@ def _part(text: str) -> bytes:
     return len(data).to_bytes(8, "big") + data
 
 
-def _digest(parts: list[bytes]) -> str:
-    """`record.digest` of parts that are encoded already."""
-    return blake2b(b"".join(parts), digest_size=16).hexdigest()
+def _digest(parts: bytes) -> str:
+    """`record.digest` of parts that stand one behind the other."""
+    return blake2b(parts, digest_size=16).hexdigest()
 
 
 def _normalised(column: pa.StringArray, texts: list[str]) -> list[str]:
@@ -87,11 +87,6 @@ def _recordings(table: pa.Table) -> dict[int, str]:
     sources = table["source"].take(named).to_pylist()
     recordings = [json.loads(m).get("recording") for m in metadata.take(named).to_pylist()]
     return {n: digest(s, r) for n, s, r in zip(named.tolist(), sources, recordings, strict=True) if r}
-
-
-def _question(roles: list[bytes], words: list[bytes], start: int, end: int) -> bytes:
-    """What the user says first; where there is none, the first message."""
-    return next((words[i] for i in range(start, end) if roles[i] == USER), words[start])
 
 
 def normalise(text: str) -> str:

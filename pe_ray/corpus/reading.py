@@ -91,11 +91,12 @@ def plan_files(spec: SourceSpec, *suffixes: str) -> ReadPlan:
             root.open("rb").close()
             found = [(root, root.name)]
         else:
-            any(root.iterdir())  # rglob is silent about a folder that it may not read
-            found = [(p, p.relative_to(root).as_posix()) for p in root.rglob("*") if p.name.endswith(suffixes)]
+            found = [(p, p.relative_to(root).as_posix()) for p in _walk(root) if p.name.endswith(suffixes)]
             found = [(path, uri) for path, uri in found if not path.is_dir()]
     except OSError as error:
-        raise SourceError(f"{where}: cannot be opened ({error.strerror}); make it readable for this user") from None
+        raise SourceError(
+            f"{where}: cannot be opened ({error.strerror}: {error.filename}); make it readable for this user"
+        ) from None
     if not found:
         raise SourceError(f"{where}: holds no *{wanted} file, which is what the {spec.kind} reader reads")
     ordered = sorted(found, key=lambda f: f[1])
@@ -259,6 +260,16 @@ def make_record(
         metadata=metadata,
         **origin(spec),
     )
+
+
+def _walk(root: Path) -> Iterator[Path]:
+    """All files under a folder; raises OSError for one that may not be read, about which rglob is silent."""
+
+    def fail(error: OSError) -> None:
+        raise error
+
+    for folder, _, names in os.walk(root, onerror=fail):
+        yield from (Path(folder, name) for name in names)
 
 
 def _spans(path: str, piece_bytes: int) -> tuple[list[tuple[int, int, int]], str]:

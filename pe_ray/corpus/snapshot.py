@@ -255,17 +255,18 @@ def _concept_rows(draft: Draft) -> Iterator[concepts.Row]:
 
 
 def _write_index(draft: Draft, folder: Path) -> None:
-    """The kept records as an index, so that the next crawl leaves out what is like them."""
+    """The kept records, and those of the index that this corpus was built against, for the next crawl."""
     told = draft.config.corpus.duplicates
     settings = Settings(told.permutations, told.bands, told.ngram, told.threshold)
+    parts = [Index.open(told.index, settings)] if told.index else []
     kept = draft.with_status(KEPT)
+    if parts:
+        kept = kept.filter(pc.invert(pc.is_in(kept["id"], parts[0].ids)))
     by_shard = kept["shard"].to_numpy()
-    parts = []
     for number in np.unique(by_shard).tolist():
         rows = kept.filter(pa.array(by_shard == number))
-        parts.append(
-            Index.of(texts_of(draft.shards[number]).take(rows["position"].combine_chunks()), rows["id"], settings)
-        )
+        texts = texts_of(draft.shards[number]).take(rows["position"].combine_chunks())
+        parts.append(Index.of(texts, rows["id"], settings))
     Index.joined(parts, settings).save(folder)
 
 

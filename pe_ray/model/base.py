@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,14 @@ from pe_ray.errors import BaseModelError
 
 SUPPORTED = ("llama", "mistral", "qwen3")
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
+KNOWN_WEIGHT = re.compile(
+    r"model\.(embed_tokens|norm)\.weight|lm_head\.weight|model\.layers\.\d+\."
+    r"(self_attn\.[qkvo]_proj\.(weight|bias)|self_attn\.[qk]_norm\.weight"
+    r"|mlp\.(gate|up|down)_proj\.weight|(input|post_attention)_layernorm\.weight)"
+)
+"""What the exported form has a place for; which of them a base has, its configuration says."""
+DERIVED = "rotary_emb.inv_freq"
+"""Computed from the configuration; old checkpoints of llama carry it as a weight."""
 WANTED_FILES = ["*.json", "*.safetensors", "*.model", "*.jinja", "*.txt"]
 
 
@@ -61,6 +70,7 @@ def load_model(
     missing = sorted(report["missing_keys"])
     if missing:  # transformers would go on with random values
         raise BaseModelError(f"base={path}: {len(missing)} weights are missing, first {missing[0]}; fetch it again")
+    _refuse([n for n in report["unexpected_keys"] if not n.endswith(DERIVED)], path)  # it would go on without them
     if quantise == "none":
         return model.to(device).eval()
     for module in model.modules():
@@ -105,6 +115,19 @@ def check_config(config: PretrainedConfig, name: str | Path = "the model") -> No
         raise BaseModelError(
             f"base={name}: layer_types holds {sorted(layer_types)[0]}, which its mixture-of-experts form cannot "
             "express; take a base with full attention in every layer"
+        )
+
+
+def check_weights(names: Iterable[str], name: str | Path = "the model") -> None:
+    """Refuse a base with weights that experts and export would pass over: an adapter, a further norm, another head."""
+    _refuse([n for n in names if not KNOWN_WEIGHT.fullmatch(n)], name)
+
+
+def _refuse(unknown: list[str], name: str | Path) -> None:
+    if unknown:
+        raise BaseModelError(
+            f"base={name}: {len(unknown)} weights have no place in a mixture-of-experts form, first {min(unknown)}; "
+            "take a plain base, its adapters merged"
         )
 
 

@@ -90,12 +90,17 @@ def to_moe(
     return MoEInfo(target.architecture, shards.parameters, rounding.loss, untouched)
 
 
-@torch.no_grad()
 def probe(model: PreTrainedModel, merged_dir: Path, input_ids: Tensor, *, new_tokens: int = 16) -> Probe:
     """Load `merged_dir` with plain transformers in float32 and compare it on `input_ids` [B, T], without padding."""
+    merged = AutoModelForCausalLM.from_pretrained(merged_dir, dtype=torch.float32, local_files_only=True)
+    return compare(model, merged, input_ids, new_tokens=new_tokens)
+
+
+@torch.no_grad()
+def compare(model: PreTrainedModel, merged: PreTrainedModel, input_ids: Tensor, *, new_tokens: int = 16) -> Probe:
+    """How far a merged model that is loaded already, in float32, is from the one with experts."""
     ours = _in_float32(model)
     training, cfg = model.training, model.experts_config
-    merged = AutoModelForCausalLM.from_pretrained(merged_dir, dtype=torch.float32, local_files_only=True)
     merged = merged.to(ours.device).eval()
     ours.eval()
     try:

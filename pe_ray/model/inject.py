@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from pe_ray.model.base import check_config
+from pe_ray.model.base import check_config, check_weights
 from pe_ray.model.experts import LoRAExperts
 from pe_ray.model.lora import LoRALinear
 from pe_ray.model.router import Router, Tape
@@ -38,6 +38,7 @@ def inject(model: PreTrainedModel, cfg: ModelConfig, seed: int) -> PreTrainedMod
     check_config(model.config, model.config.name_or_path or "the model")
     if hasattr(model, "experts_config"):
         raise ValueError("the model carries experts already; load its base again to put in others")
+    check_weights((n for n, _ in model.named_parameters()), model.config.name_or_path or "the model")
     generator = torch.Generator().manual_seed(seed)
     model.requires_grad_(False)
     model.experts_config = cfg

@@ -72,8 +72,10 @@ class Gate:
 
         One empty word, if some pattern has no clause.
         """
-        words = set(text.split())
-        return [""] if 0 in self.patterns else [w for w in words if self.masks[w] & self.keys]
+        if 0 in self.patterns:
+            return [""]
+        words = (w for w in set(text.split()) if self.masks[w] & self.keys)
+        return [run for word in words for run in RUN.findall(word) if self.masks[run] & self.keys]
 
     def possible_with(self, mask: int) -> list[int]:
         """Numbers of the rules that could match where these bits are set, in order."""

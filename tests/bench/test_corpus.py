@@ -1,52 +1,36 @@
-"""The corpus area on a small sample: every figure is there, and quality needs no large one."""
+"""The corpus area: one document of the parts that are asked for, and a wrong call that is told."""
 
 from __future__ import annotations
 
-import argparse
 import json
 
 import pytest
 
-from pe_ray.bench import corpus
 from pe_ray.bench.__main__ import main
-from pe_ray.bench.corpus import GATES, Outcome
-from pe_ray.bench.texts import Planted
+from pe_ray.bench.corpus import PARTS, _parts
 
 
-def test_a_small_run_prints_every_figure(capsys: pytest.CaptureFixture[str]) -> None:
-    code = main(["corpus", "--json", "--documents", "1500", "--rounds", "1"])
-    out = capsys.readouterr()
-    body = json.loads(out.out)
-    found = {row["name"]: row for row in body["results"]}
-    assert {f"near_dedup.{name}" for name in GATES} < set(found)
-    for name, (better, bound) in GATES.items():
-        row = found[f"near_dedup.{name}"]
-        assert (row["better"], row["bound"]) == (better, bound)
-        assert row["value"] is not None
-    assert found["near_dedup.recall_j80"]["value"] >= 0.99
-    assert found["near_dedup.false_removals"]["value"] == 0
-    assert found["near_dedup.rensa.false_removals"]["value"] > 0.05
+def test_the_document_holds_the_parts_that_are_asked_for(
+    monkeypatch: pytest.MonkeyPatch, tmp_path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PE_RAY_DATA", str(tmp_path))
+    code = main(["corpus", "--json", "--only", "near_dedup,counselchat", "--documents", "300", "--rounds", "1"])
+    body = json.loads(capsys.readouterr().out)
+    assert {row["name"].split(".")[0] for row in body["results"]} == {"near_dedup", "counselchat"}
     assert code == (3 if any(row["ok"] is False for row in body["results"]) else 0)
-    assert "round 1: datasketch" in out.err
 
 
-def test_a_peer_that_is_absent_is_not_measured(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(corpus, "find_spec", lambda name: None)
-    rows = {row.name: row for row in corpus.run(argparse.Namespace(documents=300, rounds=1))}
-    absent = rows["near_dedup.vs_datasketch"]
-    assert (absent.value, absent.ok, absent.reason) == (None, None, "datasketch is not installed")
-    assert rows["near_dedup.recall_j80"].ok
+def test_parts_come_in_their_own_order_and_each_once() -> None:
+    assert _parts("scale,near_dedup,scale") == ("near_dedup", "scale")
+    assert _parts(",".join(PARTS)) == PARTS
 
 
-def test_grades_are_by_exact_jaccard() -> None:
-    texts = ["a b c d e f g h", "a b c d e f g h", "a b c d e f g x", "one two three four"]
-    planted = Planted(texts, pairs=[(1, 0), (2, 0)])
-    kind = corpus._grade(planted, Outcome(label=[0, 0, 0, 3], survivor=[0, 0, 0, 3]))
-    assert kind == {"recall_j80": 1.0, "false_removals": 0.0, "removed": 2, "largest_cluster": 3}
-    harsh = corpus._grade(planted, Outcome(label=[0, 1, 0, 0], survivor=[0, 1, 0, 0]))
-    assert harsh["recall_j80"] == 0.0
-    assert harsh["false_removals"] == 0.5
-
-
-def test_union_find_keeps_the_smallest_row() -> None:
-    assert corpus._union([[0], [1], [2, 1], [3, 0], [4, 2]]).label == [0, 1, 1, 0, 1]
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [("near", "'near' is no part"), ("", "'' is no part"), ("scale, pipeline", "' pipeline' is no part")],
+)
+def test_an_unknown_part_ends_with_two(given: str, told: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(["corpus", "--only", given])
+    assert stopped.value.code == 2
+    assert told in capsys.readouterr().err

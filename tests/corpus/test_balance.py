@@ -58,7 +58,7 @@ def test_the_scarcest_source_sets_the_size() -> None:
 
 def test_a_shortage_fails_and_says_what_is_lacking() -> None:
     balance = share_out(PLENTY | {"voice": 10, "dual_persona": 19}, config())
-    assert balance.short == ("voice", "dual_persona")
+    assert balance.short == ("dual_persona", "voice")
     assert balance.problem is not None
     assert "voice has 10 of 40, dual_persona has 19 of 20" in balance.problem
     assert "corpus.min_records=200" in balance.problem

@@ -149,7 +149,7 @@ def test_the_facts_come_from_the_decided_columns() -> None:
         {
             "status": ["kept", "kept", "held", "rejected", "rejected"],
             "held_for": pa.array([[], [], ["suicidality", "child abuse"], None, []], pa.list_(pa.string())),
-            "contaminated": [None, None, None, "13 words of bench", "8 words of other"],
+            "contaminated": [None, None, None, "bench: item 13", "other: item 8"],
             "pii": pa.array([[email(2)], [email(1)], [email(9)], [], []], pii),
             "language": ["en", "en", "de", "en", None],
             "generated": pa.array([None, "template", "template", None, None], pa.string()),

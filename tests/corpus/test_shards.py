@@ -15,6 +15,7 @@ import pytest
 from pe_ray.config import Config
 from pe_ray.corpus import shards
 from pe_ray.corpus.decide import KEY_COLUMNS
+from pe_ray.corpus.pipeline import Here
 from pe_ray.corpus.shards import Work, annotate_part, ensure, plan_parts, read_keys, read_quarantine
 from pe_ray.corpus.stages import PHASES
 from pe_ray.errors import SourceError
@@ -31,9 +32,7 @@ def keys(run: Config) -> list[str]:
     return [p.key for p in plan_parts(run.corpus, "settings")]
 
 
-def fill(work: Sequence[Work]) -> None:
-    for piece in work:
-        annotate_part(piece)
+fill = Here().fill
 
 
 @pytest.fixture
@@ -43,9 +42,9 @@ def made(home: Home) -> Count:
     def count(run: Config) -> int:
         done: list[Work] = []
 
-        def fill_and_count(work: Sequence[Work]) -> None:
+        def fill_and_count(work: Sequence[Work], told: Callable[[], None]) -> None:
             done.extend(work)
-            fill(work)
+            fill(work, told)
 
         ensure(run.corpus, home, fill_and_count)
         return len(done)
@@ -222,6 +221,23 @@ def test_a_source_that_cannot_be_opened_stops_before_anything_is_written(data: P
     with pytest.raises(SourceError, match="psychology"):
         ensure(config(data).corpus, home, fill)
     assert not home.root.exists()
+
+
+def test_who_waits_is_told_how_far_it_is(tmp_path: Path, home: Home) -> None:
+    run = one_source(texts(tmp_path / "a", 3), part_mib=A_FILE)
+    told: list[str] = []
+    ensure(run.corpus, home, fill, told.append)
+    assert (told[0], told[-1]) == (
+        "corpus: 3 parts to read, clean and judge",
+        "corpus: 3 of 3 parts are read, cleaned and judged",
+    )
+    jsonl(tmp_path / "a/0.jsonl", [qa(s) for s in scenes(2, 100)])
+    told.clear()
+    ensure(run.corpus, home, fill, told.append)
+    assert told[0] == "corpus: 1 parts to read, clean and judge, 2 are there already"
+    told.clear()
+    ensure(run.corpus, home, fill, told.append)
+    assert told == []
 
 
 # --- what a shard holds -----------------------------------------------------------------------------------------------

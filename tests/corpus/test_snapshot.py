@@ -10,7 +10,7 @@ import pytest
 
 from pe_ray.corpus import shards, snapshot
 from pe_ray.corpus.neardup import Index
-from pe_ray.corpus.pipeline import CorpusResult, build
+from pe_ray.corpus.pipeline import CorpusResult, Here, build
 from pe_ray.corpus.snapshot import Refused
 from pe_ray.record import RECORD_SCHEMA, REJECT_SCHEMA, from_table
 from pe_ray.store import manifest
@@ -73,7 +73,7 @@ def test_a_survivor_says_what_it_stands_for(small: Path, home: Home) -> None:
 
 
 def test_records_are_fetched_in_the_order_of_their_rows(data: Path, home: Home) -> None:
-    folders = shards.ensure(config(data, part_mib=0.002).corpus, home, lambda w: [shards.annotate_part(p) for p in w])
+    folders = shards.ensure(config(data, part_mib=0.002).corpus, home, Here().fill)
     keys = shards.read_keys(folders, ("source", "uri", "offset", "id", "row_key"))
     rows = keys.take(pa.array(range(len(keys) - 1, -1, -3)))
     nothing = pa.array([None] * len(rows))
