@@ -1,7 +1,7 @@
 """Exact duplicates: the same conversation, whatever its case, punctuation and spaces.
 
-`apply` writes the keys that later, global steps need, so that no text has to be gathered; `survivors` looks at the keys
-alone. Cleaning comes first: only .3 % of the true duplicates between two releases of a public set were equal byte for
+`apply` writes the keys that later, global steps need, so that no text has to be gathered: duplicates.py looks at the
+keys alone. Cleaning comes first: only .3 % of the true duplicates between two releases of a public set were equal byte for
 byte, 98 % after cleaning.
 """
 
@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
-from collections.abc import Sequence
 from hashlib import blake2b
 from itertools import pairwise
 
@@ -35,8 +34,8 @@ def apply(table: pa.Table) -> pa.Table:
     """Append three keys.
 
     `text_key`: equal for equal conversations. `row_key`: digest of all that the record holds, so that the fingerprint
-    of a corpus follows its content. `group`: records that must stay on one side of the train/validation split (a
-    recording, or every answer to one question).
+    of a corpus follows its content. `group`: records that must stay on one side of a split (a recording, the
+    windows of one conversation, or every answer to one question).
     """
     turns = Turns.of(table)
     roles, texts = turns.roles.to_pylist(), turns.texts.to_pylist()
@@ -46,13 +45,14 @@ def apply(table: pa.Table) -> pa.Table:
     held_as = [role_parts[role] + _part(text) for role, text in zip(roles, texts, strict=True)]
     labels = [table[name].to_pylist() for name in LABELS]
     label_parts = [b"".join(map(_part, row)) for row in zip(*labels, strict=True)]
-    recordings = _recordings(table)
+    wholes = _wholes(table)
     keys: dict[str, list[str]] = {"text_key": [], "row_key": [], "group": []}
     for record, (start, end) in enumerate(pairwise(turns.offsets.tolist())):
         question = next((i for i in range(start, end) if roles[i] == "user"), start)
+        asked = said[question] if end - start == 2 else b"".join(said[start:end])  # "Hi!" is nobody's question
         keys["text_key"].append(_digest(b"".join(said_as[start:end])))
         keys["row_key"].append(_digest(label_parts[record] + b"".join(held_as[start:end])))
-        keys["group"].append(recordings.get(record) or _digest(said[question]))
+        keys["group"].append(wholes.get(record) or _digest(asked))
     for name, values in keys.items():
         table = table.append_column(name, pa.array(values, pa.string()))
     return table
@@ -80,30 +80,18 @@ def _normalise_plain(text: str) -> str:
     return " ".join(plain.translate(WORD_LETTERS).split()) or text
 
 
-def _recordings(table: pa.Table) -> dict[int, str]:
-    """The group of each record that was cut from a recording."""
+def _wholes(table: pa.Table) -> dict[int, str]:
+    """The group of each record that was cut from a recording or a long conversation."""
     metadata = table["metadata"].combine_chunks()
-    named = np.flatnonzero(pc.match_substring(metadata, '"recording"').to_numpy(zero_copy_only=False))
-    sources = table["source"].take(named).to_pylist()
-    recordings = [json.loads(m).get("recording") for m in metadata.take(named).to_pylist()]
-    return {n: digest(s, r) for n, s, r in zip(named.tolist(), sources, recordings, strict=True) if r}
+    named = np.flatnonzero(
+        pc.match_substring_regex(metadata, '"(?:recording|conversation)"').to_numpy(zero_copy_only=False)
+    )
+    sources, told = table["source"].take(named).to_pylist(), map(json.loads, metadata.take(named).to_pylist())
+    wholes = [m.get("recording") or m.get("conversation") for m in told]
+    return {n: digest(s, w) for n, s, w in zip(named.tolist(), sources, wholes, strict=True) if w}
 
 
 def normalise(text: str) -> str:
     """Words in lower case with one space between; a text without any word is left as it is."""
     folded = NOT_A_WORD.sub(" ", unicodedata.normalize("NFKC", text).casefold()).strip()
     return folded or text
-
-
-def survivors(text_keys: Sequence[str | None], ids: Sequence[str], row_keys: Sequence[str]) -> list[int]:
-    """For each row the index of the row that stands for it: the one with the smallest id of its text.
-
-    A row without a key (null) stands for itself. Equal ids, as when one file is listed twice, fall to the smaller
-    `row_key`, so that the order of reading never matters to what survives.
-    """
-    best: dict[str, int] = {}
-    for i, key in enumerate(text_keys):
-        if key is not None:
-            j = best.get(key, i)
-            best[key] = min(j, i, key=lambda n: (ids[n], row_keys[n]))
-    return [i if key is None else best[key] for i, key in enumerate(text_keys)]

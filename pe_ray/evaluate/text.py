@@ -42,7 +42,9 @@ def _routing_lines(routed: dict[str, Any] | None) -> list[str]:
     found = routed["mutual_information"]
     if found:
         chance = f"{found['p99']:.4f} is the 99th percentile of {found['permutations']} permutations"
-        lines.append(f"information of expert and domain: {found['nats']:.4f} nats; {chance}, p = {found['p_value']:.3f}")
+        lines.append(
+            f"information of expert and domain: {found['nats']:.4f} nats; {chance}, p = {found['p_value']:.3f}"
+        )
     return [*lines, ""]
 
 

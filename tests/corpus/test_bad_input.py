@@ -211,13 +211,17 @@ def test_a_folder_and_a_file_that_may_not_be_read(tmp_path: Path, built: Builder
     jsonl(folder / "b.jsonl", GOOD).chmod(0)
     told = built(standard(folder))
     assert told.reason("b.jsonl:0") == "cannot be opened: Permission denied"
+    inner = jsonl(folder / "inner/c.jsonl", GOOD).parent
+    inner.chmod(0)
+    assert f"cannot be opened (Permission denied: {inner})" in built(standard(folder)).errors[0]  # no row is lost
     folder.chmod(0)
     try:
         refused = built(standard(folder))
     finally:
         folder.chmod(0o755)
+        inner.chmod(0o755)
     assert refused.code == 2
-    assert "cannot be opened (Permission denied); make it readable for this user" in refused.errors[0]
+    assert f"cannot be opened (Permission denied: {folder}); make it readable for this user" in refused.errors[0]
 
 
 def test_a_link_that_leads_nowhere_is_one_file_that_cannot_be_opened(tmp_path: Path, built: Builder) -> None:

@@ -50,19 +50,12 @@ def test_answers_to_one_question_are_a_group_and_so_is_a_recording() -> None:
     assert len(set(keys(record("x", group="age"), record("y", group="age"))["group"])) == 2  # whom a bias is about
 
 
-def test_the_smallest_id_survives_in_any_order() -> None:
-    ids, texts = ["c", "a", "b", "d"], ["t", "t", "t", "u"]
-    assert dedup.survivors(texts, ids, ids) == [1, 1, 1, 3]
-    assert dedup.survivors(texts[::-1], ids[::-1], ids[::-1]) == [0, 2, 2, 2]
-
-
-def test_equal_ids_fall_to_the_smaller_row_key() -> None:
-    assert dedup.survivors(["t", "t"], ["a", "a"], ["2", "1"]) == [1, 1]
-    assert dedup.survivors(["t", "t"], ["a", "a"], ["1", "1"]) == [0, 0]
-
-
-def test_a_record_without_a_key_stands_for_itself() -> None:
-    assert dedup.survivors([None, "t", None], ["c", "b", "a"], ["1", "2", "3"]) == [0, 1, 2]
+def test_windows_of_a_conversation_are_a_group_and_dialogues_that_begin_alike_are_none() -> None:
+    windows = keys(record("x", conversation="c1"), record("y", conversation="c1"), record("z", conversation="c2"))
+    assert len(set(windows["group"])) == 2
+    hello = [Message("user", "Hi!"), Message("assistant", "Hello!")]
+    talks = [record("Hi!").with_messages([*hello, Message("user", word)]) for word in ("I bake.", "I run.")]
+    assert len(set(dedup.apply(to_table(talks))["group"].to_pylist())) == 2
 
 
 def test_an_empty_table_gets_its_columns() -> None:

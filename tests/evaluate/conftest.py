@@ -71,8 +71,6 @@ def make_config(**model) -> Config:
     return check(data | {"export": {"name": "small", "merged": False}})
 
 
-
-
 @pytest.fixture(scope="session")
 def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     """A run of six steps called `first`, and its adapter."""

@@ -55,7 +55,9 @@ def test_a_domain_counts_alike_whatever_its_tokens() -> None:
     load_DE, domain_D = loads()
     larger = np.where((domain_D == 2)[:, None], load_DE * 1000, load_DE)
     assert mutual_information(larger, domain_D, 4) == pytest.approx(mutual_information(load_DE, domain_D, 4))
-    np.testing.assert_allclose(share_over_all(shares(larger, domain_D, 4)), share_over_all(shares(load_DE, domain_D, 4)))
+    np.testing.assert_allclose(
+        share_over_all(shares(larger, domain_D, 4)), share_over_all(shares(load_DE, domain_D, 4))
+    )
 
 
 def test_shares_sum_to_one_and_an_empty_domain_is_left_out() -> None:

@@ -1,11 +1,13 @@
 """Experts that were really trained: forty steps of the loop, on text, over small random bases of every supported kind.
 
-    model, tokenizer, losses = train_experts("qwen3", tmp_path / "base")
+trained("qwen3").model
 """
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -47,9 +49,14 @@ class Trained:
     text_BT: torch.Tensor
 
 
-def train_experts(name: str, out: Path) -> Trained:
-    """Train four experts over the base `name`, with dropout and all auxiliary terms."""
-    model, tokenizer = load_base(MAKERS[name](out))
+@cache
+def trained(name: str) -> Trained:
+    """Four experts over the base `name`, trained once a process, with dropout and all auxiliary terms; do not change.
+
+    The text is the examples' own: on it the experts have moved furthest from the base.
+    """
+    with tempfile.TemporaryDirectory() as directory:
+        model, tokenizer = load_base(MAKERS[name](Path(directory) / "base"))
     config = bases.experts_config(dropout=0.1)
     inject(model, config, seed=1)
     examples, lines = text_examples(tokenizer), []

@@ -90,7 +90,12 @@ def test_optional_fields_are_kept_and_others_take_no_room(tmp_path: Path) -> Non
 
 
 def test_the_records_of_scenarios_are_those_of_the_first_version(tmp_path: Path) -> None:
-    record = one(tmp_path, edge_case(("piano", "Lisbon", "restless")))
+    said = {
+        "client": "Since Lisbon I have been restless about the piano, and the piano follows me to bed.",
+        "therapist": "What happened with the piano at Lisbon? "
+        "Being restless after it may be telling you what it was worth.",
+    }
+    record = one(tmp_path, edge_case(("piano", "Lisbon", "restless"), **said))
     assert isinstance(record, Record)
     assert record.id == "cc37f1f18fe7de2dfd0e6a90c1fa6126"
     assert set(record.metadata) == {"category", "difficulty", "purpose", "expected_challenges", "question"}
