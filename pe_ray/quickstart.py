@@ -81,6 +81,10 @@ def prepare(run: Run, say: Say) -> Ground:
 
 def check_early(config: Config) -> None:
     """What would stop the run later is told before Ray is started and the corpus is built."""
+    if config.train.track:
+        from pe_ray.train.track import check
+
+        check(config.train.track)
     if config.base.name != "tiny":
         from pe_ray.train.base import check_foreign
 
@@ -124,8 +128,18 @@ def fit_experts(run: Run, ground: Ground, profile: str, say: Say) -> Any:
         from pe_ray.train.job import train
     else:
         from pe_ray.train.run import train
+    from pe_ray.train.track import tracking
+
     told = tell_steps(say)
-    result = train(run.config, ground.examples, ground.base, run.home, run.id, profile_name=profile, on_step=told)
+    with tracking(run.config.train.track, run.home, run.id, run.config) as mirror:
+
+        def on_step(step: Mapping[str, Any]) -> None:
+            told(step)
+            mirror(step)
+
+        result = train(
+            run.config, ground.examples, ground.base, run.home, run.id, profile_name=profile, on_step=on_step
+        )
     run.stages["train"] = result.stage
     return result
 
@@ -196,6 +210,20 @@ def train_job(run: Run, say: Say) -> Path:
 def _train(run: Run, say: Say) -> None:
     ground = prepare(run, say)
     fit_experts(run, ground, run.config.train.profile, say)
+
+
+def estimate_job(config: Config, say: Say, **options: Any) -> Any:
+    """`pe-ray train estimate`: corpus, base and examples are made if they are not on the shelf."""
+    from pe_ray.train.estimate import estimate
+
+    check_early(config)
+    with Run("estimate", config, Home.find()) as run:
+        if config.corpus.engine == "ray":
+            with connected(run.home):
+                ground = prepare(run, say)
+        else:
+            ground = prepare(run, say)
+        return estimate(config, ground.examples, ground.base, **options)
 
 
 def export_job(run: Run, run_id: str) -> Path:

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import shlex
@@ -16,9 +17,13 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, chdir, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
+from unittest import mock
+
+from pe_ray import cli
+from tests.errors_corpus import RUN_FILES
 
 PAGE = Path(__file__).parent.parent / "docs" / "how-to" / "errors.md"
 PE_RAY = Path(sys.executable).with_name("pe-ray")
@@ -27,12 +32,16 @@ SMALL = "corpus.engine=local"
 
 @dataclass(frozen=True)
 class Case:
-    """One wrong input: what is wrong, the command, what stands in the directory before, the exit code."""
+    """One wrong input: what is wrong, the command, what stands in the directory before, the exit code.
+
+    A case with a run file is run in this process, since it is one of many that load the whole corpus engine.
+    """
 
     what: str
     command: str
     code: int = 2
     before: Callable[[Path, ExitStack], dict[str, str]] | None = None
+    run_file: str = ""
 
 
 def no_rows_but_one_bad(folder: Path, _: ExitStack) -> dict[str, str]:
@@ -100,6 +109,7 @@ def double_key(folder: Path, _: ExitStack) -> dict[str, str]:
     return {}
 
 
+BUILD = "pe-ray corpus build --config run.yaml"
 ONE_VOICE = "--set 'corpus.sources=[{kind: voice, path: %s}]' --set 'corpus.targets={voice: 1}' --set " + SMALL
 ONE_STANDARD = "--set 'corpus.sources=[{kind: standard, path: %s}]' --set 'corpus.targets={standard: 1}' --set " + SMALL
 
@@ -111,6 +121,7 @@ CASES = (
     Case("a run file that is not there", "pe-ray corpus build --config gone.yaml"),
     Case("a run file that extends itself", "pe-ray corpus build --config run.yaml", before=looping_file),
     Case("a setting given twice in a run file", "pe-ray corpus build --config run.yaml", before=double_key),
+    *(Case(what, BUILD, before=before, run_file=text) for what, text, before in RUN_FILES),
     Case("a source that is not there", "pe-ray corpus build " + ONE_VOICE % "gone"),
     Case("a source file that is not text", "pe-ray corpus build " + ONE_VOICE % "talk.vtt", code=3, before=binary_file),
     Case("malformed rows", "pe-ray corpus build " + ONE_STANDARD % "rows.jsonl", code=3, before=no_rows_but_one_bad),
@@ -140,17 +151,46 @@ def run(case: Case) -> tuple[int, list[str]]:
         environ |= {"HF_HUB_OFFLINE": "1", "RAY_USAGE_STATS_ENABLED": "0", **extra}
         words = [os.path.expandvars(w) if "$" not in w else w for w in shlex.split(case.command)]
         words = [re.sub(r"\$(\w+)", lambda m: extra[m[1]], w) for w in words]
-        done = subprocess.run(
-            [str(PE_RAY), *words[1:]], cwd=folder, env=environ, capture_output=True, text=True, check=False
-        )
-        lines = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
-        assert done.returncode == case.code, f"{case.command}: exit {done.returncode}\n{done.stdout}\n{done.stderr}"
-        assert lines, f"{case.command}: no error line\n{done.stderr}"
-        assert "Traceback" not in done.stderr, done.stderr
+        if case.run_file:
+            (folder / "run.yaml").write_text(case.run_file)
+        code, out, err = (_here if case.run_file else _apart)(words[1:], folder, environ)
+        lines = [line for line in err.splitlines() if line.startswith("error: ")]
+        assert code == case.code, f"{case.command}: exit {code}\n{out}\n{err}"
+        assert lines, f"{case.command}: no error line\n{err}"
+        assert "Traceback" not in err, err
         plain = [line.replace(str(folder), ".") for line in lines]
         if "PORT" in extra:
             plain = [line.replace(extra["PORT"], "8000") for line in plain]
-        return done.returncode, [re.sub(r"\b(?:[0-9a-f]{16}){1,2}\b", "<hash>", line) for line in plain]
+        return code, [re.sub(r"\b(?:[0-9a-f]{16}){1,2}\b", "<hash>", line) for line in plain]
+
+
+def _apart(words: list[str], folder: Path, environ: dict[str, str]) -> tuple[int, str, str]:
+    """A command in a process of its own: its exit code, stdout and stderr."""
+    done = subprocess.run([str(PE_RAY), *words], cwd=folder, env=environ, capture_output=True, text=True, check=False)
+    return done.returncode, done.stdout, done.stderr
+
+
+def _here(words: list[str], folder: Path, environ: dict[str, str]) -> tuple[int, str, str]:
+    """The same in this process."""
+    out, err = io.StringIO(), io.StringIO()
+    with (
+        chdir(folder),
+        mock.patch.dict(os.environ, environ, clear=True),
+        redirect_stdout(out),
+        redirect_stderr(err),
+    ):
+        try:
+            cli.main(words)
+        except SystemExit as ended:
+            return int(ended.code or 0), out.getvalue(), err.getvalue()
+    raise AssertionError(f"pe-ray {shlex.join(words)} did not exit")
+
+
+def shown(case: Case, code: int, lines: list[str]) -> str:
+    """What the page shows of a case."""
+    file = f"```yaml\n{case.run_file}```\n\n" if case.run_file else ""
+    said = "\n".join(lines)
+    return f"{file}```console\n$ {case.command}\n{said}\n$ echo $?\n{code}\n```\n"
 
 
 def render() -> str:
@@ -162,9 +202,7 @@ def render() -> str:
         "Produced by `python -m tests.errors_page`.\n",
     ]
     for case in CASES:
-        code, lines = run(case)
-        parts.append(f"## {case.what[0].upper()}{case.what[1:]}\n\n```console\n$ {case.command}\n" + "\n".join(lines))
-        parts.append(f"$ echo $?\n{code}\n```\n")
+        parts.append(f"## {case.what[0].upper()}{case.what[1:]}\n\n{shown(case, *run(case))}")
     return "\n".join(parts)
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from pe_ray import cli
 from pe_ray.errors import GateNotMet, UserError
+from pe_ray.store.paths import Home
 
 
 def run(capfd: pytest.CaptureFixture[str], *argv: str) -> tuple[int, str, str]:
@@ -106,3 +107,71 @@ def test_every_job_file_is_a_door(capfd: pytest.CaptureFixture[str], home) -> No
         done = subprocess.run([sys.executable, str(file), "--help"], capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         assert "--config" in done.stdout
+
+
+@pytest.fixture
+def small(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[str, Path]:
+    """A small corpus: the id of its first record, and its folder."""
+    import pyarrow.parquet as pq
+
+    from pe_ray.corpus import plots
+    from pe_ray.corpus.pipeline import build
+    from tests.corpus.write import jsonl, one_source, qa, scenes
+
+    monkeypatch.setattr(plots, "image", lambda *_: "data:,")
+    rows = jsonl(tmp_path / "a.jsonl", [*(qa(s) for s in scenes(3)), "{"])
+    path = build(one_source(rows, min_processed=0.5), home).path
+    return pq.read_table(path / "decisions.parquet")["id"][0].as_py(), path
+
+
+def test_a_record_is_explained_and_a_corpus_exported(
+    capfd: pytest.CaptureFixture[str], small: tuple[str, Path], tmp_path: Path
+) -> None:
+    record, path = small
+    code, out, err = run(capfd, "corpus", "explain", record[:8])
+    assert (code, err) == (0, "")
+    assert f"a.jsonl:1  {record}" in out
+    told = json.loads(run(capfd, "corpus", "explain", "a.jsonl:1", "--corpus", "therapy", "--json")[1])
+    assert told["place"]["id"] == record
+    assert "decision   quarantined by read: line: is not JSON" in run(capfd, "corpus", "explain", "a.jsonl:4")[1]
+    assert run(capfd, "corpus", "report")[1].strip() == str(path / "report.html")
+    out = run(capfd, "corpus", "export", "jsonl", "--out", str(tmp_path / "out"))[1]
+    assert out.strip() == str(tmp_path / "out")
+    assert {p.suffix for p in (tmp_path / "out").iterdir()} >= {".jsonl"}
+    code, _, err = run(capfd, "corpus", "export", "jason")
+    assert (code, err.strip()) == (2, "error: format=jason: is not known; did you mean 'json'?")
+
+
+def test_a_half_written_snapshot_is_not_the_newest(capfd: pytest.CaptureFixture[str], small: tuple[str, Path]) -> None:
+    _, path = small
+    (path.parent / f".{path.name}.01234567" / "records").mkdir(parents=True)  # as a killed build leaves it
+    assert run(capfd, "corpus", "report", "therapy")[1].strip() == str(path / "report.html")
+
+
+@pytest.mark.parametrize(
+    ("argv", "expected"),
+    [
+        (["corpus", "explain", "0123456789"], "record=0123456789: is not in any corpus under"),
+        (["corpus", "explain", "a.jsonl:1", "--corpus", "gone"], "record=a.jsonl:1: is not in corpus gone"),
+        (["corpus", "report", "gone"], "name=gone: no finished corpus under"),
+        (["corpus", "export", "jsonl", "--corpus", "gone"], "name=gone: no finished corpus under"),
+        (["corpus", "explain"], "Missing argument 'record'"),
+    ],
+)
+def test_a_corpus_that_is_not_there_is_one_line(
+    capfd: pytest.CaptureFixture[str], home: Home, argv: list[str], expected: str
+) -> None:
+    code, out, err = run(capfd, *argv)
+    assert (code, out) == (2, "")
+    assert expected in err
+    assert len(err.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize("kind", ["edge-cases", "personas"])
+def test_a_dry_run_of_generation_says_what_it_would_write(
+    capfd: pytest.CaptureFixture[str], home: Home, kind: str
+) -> None:
+    code, out, err = run(capfd, "generate", kind, "--dry-run")
+    assert (code, out) == (0, "")
+    assert kind in err
+    assert not home.root.exists()

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.errors_page import CASES, PAGE, Case, run
+from tests.errors_page import CASES, PAGE, Case, run, shown
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda c: c.what)
 def test_the_page_shows_what_happens(case: Case) -> None:
-    code, lines = run(case)
-    shown = f"$ {case.command}\n" + "\n".join(lines) + f"\n$ echo $?\n{code}\n"
-    assert shown in PAGE.read_text()
+    assert shown(case, *run(case)) in PAGE.read_text()

@@ -34,13 +34,16 @@ def run(args: argparse.Namespace) -> list[Result]:
     with TemporaryDirectory(prefix="pe_ray-bench-") as folder:
         shop = Workshop(Path(folder), say=lambda line: print(line, file=sys.stderr, flush=True))
         for part in args.only:
-            found += {
-                "near_dedup": lambda: neardup.run(args),
-                "counselchat": counselchat.run,
-                "pipeline": lambda: pipeline.run(args, shop),
-                "scale": lambda: scale.run(args, shop),
-            }[part]()
+            found += _part(part, args, shop)
     return found
+
+
+def _part(name: str, args: argparse.Namespace, shop: Workshop) -> list[Result]:
+    if name == "near_dedup":
+        return neardup.run(args)
+    if name == "counselchat":
+        return counselchat.run()
+    return pipeline.run(args, shop) if name == "pipeline" else scale.run(args, shop)
 
 
 def _parts(text: str) -> tuple[str, ...]:

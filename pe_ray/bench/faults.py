@@ -30,6 +30,7 @@ COMPARED = (
     *("decisions.parquet", "concepts.jsonl", f"exports/{FORM}/*.jsonl"),
 )
 """Files of a snapshot in which no time of day stands."""
+LEAST_ROUNDS = 20
 DISKS = (0.2, 0.5, 0.8)
 """Share of the room that a build needs."""
 PARTS = 3
@@ -66,7 +67,7 @@ class Whole:
 def arguments(parser: argparse.ArgumentParser) -> None:
     """The options of this area."""
     parser.add_argument("subject", choices=SUBJECTS, help="whose work is interrupted")
-    parser.add_argument("--rounds", type=at_least(1), default=20, help="kills that must have hit a running build")
+    parser.add_argument("--rounds", type=at_least(1), default=LEAST_ROUNDS, help="kills that hit a running build")
     parser.add_argument("--records", type=at_least(100), default=1500, help="of the corpus")
     parser.add_argument("--engine", choices=("local", "ray"), default="local", help="of the builds")
     parser.add_argument("--seed", type=at_least(0), default=7, help="of the moments")
@@ -87,13 +88,13 @@ def run(args: argparse.Namespace) -> list[Result]:
                 )
             bench.killed(whole, bench.folder / f"killed-{number}", moments, account)
         kinds = [bench.filled(whole, share, account) for share in DISKS]
-    return _rows(account, whole, args.rounds, kinds)
+    return _rows(account, whole, kinds)
 
 
-def _rows(account: Account, whole: Whole, rounds: int, kinds: list[str]) -> list[Result]:
+def _rows(account: Account, whole: Whole, kinds: list[str]) -> list[Result]:
     gated = {name: getattr(account, name) for name in ("lost", "duplicated", "torn", "mismatched")}
     return [
-        measured("rounds", account.rounds, "kills", "higher", rounds),
+        measured("rounds", account.rounds, "kills", "higher", LEAST_ROUNDS),
         measured("acknowledged", account.acknowledged, "directories", "higher"),
         *(measured(name, value, "count", "lower", 0) for name, value in gated.items()),
         *(measured(f"kills.{phase}", account.phases[phase], "kills", "higher") for phase in killing.PHASES),

@@ -118,6 +118,7 @@ def dump(config: Config) -> str:
 def config_hash(config: Config, sections: Sequence[str] = ("corpus", "base", "model", "train", "export")) -> str:
     """16 hex digits over the sections that decide what a run computes (not where it serves)."""
     data = config.model_dump(mode="json", include=set(sections))
+    data.get("train", {}).pop("track", None)  # who looks on changes nothing
     return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:16]
 
 

@@ -141,6 +141,8 @@ class TrainConfig(Section):
     """CPU threads per worker; empty: the cores divided by the workers."""
     failures: int = Field(2, ge=0)
     """Worker failures after which Ray Train gives up."""
+    track: tuple[Literal["tensorboard", "mlflow", "wandb"], ...] = ()
+    """Where the step log is mirrored to; the last two are extras."""
 
     @model_validator(mode="after")
     def _margin_fits(self) -> TrainConfig:

@@ -32,10 +32,8 @@ FTFY = ftfy.TextFixerConfig(
 )
 
 CURLY = "\u2013\u2014\u2018\u2019\u201c\u201d\u2026"
-"""Dashes, curly quotes and the ellipsis: no step changes them, and without others of their kind they are no mojibake."""
-SUSPECT = (
-    rf"[^\n -%'-;=-z|}}~{CURLY}]|  | \n|\n |\n\n\n|\A[ \n]|[ \n]\z|[.!?][A-Z]"  # of RE2, over a whole column
-)
+"""Dashes, curly quotes and the ellipsis: no step changes them, and by themselves they are no mojibake."""
+SUSPECT = rf"[^\n -%'-;=-z|}}~{CURLY}]|  | \n|\n |\n\n\n|\A[ \n]|[ \n]\z|[.!?][A-Z]"  # of RE2, over a whole column
 """What every text has that a step could change."""
 DOUBTFUL = r"[\[{]|\A[^A-Za-z0-9]*\z"
 """What every text has that could be a fault."""

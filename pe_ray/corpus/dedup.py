@@ -1,8 +1,8 @@
 """Exact duplicates: the same conversation, whatever its case, punctuation and spaces.
 
 `apply` writes the keys that later, global steps need, so that no text has to be gathered: duplicates.py looks at the
-keys alone. Cleaning comes first: only .3 % of the true duplicates between two releases of a public set were equal byte for
-byte, 98 % after cleaning.
+keys alone. Cleaning comes first: only .3 % of the true duplicates between two releases of a public set were equal byte
+for byte, 98 % after cleaning.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
+from pathlib import Path
 
 import pyarrow as pa
 
@@ -44,7 +45,7 @@ class Settings:
 
     pii_tier: str
     pii_key: bytes = field(repr=False)
-    pii_ner: str | None
+    pii_ner: Path | None
     evaluation: tuple[tuple[str, str, tuple[str, ...], str], ...]
     """Name, path, columns and content hash of each evaluation set."""
 
@@ -56,8 +57,7 @@ class Settings:
             path = expand(spec.path)
             decontaminate.read_eval_set(path, spec.columns)  # told before anything is read
             sets.append((spec.name, str(path), spec.columns, manifest.file_hash(path)))
-        ner = str(config.pii.ner) if config.pii.ner else None
-        return cls(config.pii.tier, surrogate_key(), ner, tuple(sets))
+        return cls(config.pii.tier, surrogate_key(), config.pii.ner, tuple(sets))
 
     @property
     def digest(self) -> str:

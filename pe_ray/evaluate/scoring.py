@@ -13,6 +13,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from transformers import PreTrainedModel
 
 from pe_ray.model import router
 from pe_ray.model.experts import LoRAExperts
@@ -41,7 +42,7 @@ class Scores:
     entropy_D: np.ndarray | None
 
 
-def score(model: nn.Module, examples: Examples, *, context: int, pad_id: int, rows: int = 4) -> Scores:
+def score(model: PreTrainedModel, examples: Examples, *, context: int, pad_id: int, rows: int = 4) -> Scores:
     """Score every example under `model`; one longer than `context` tokens is cut into parts, as training does."""
     total = _Sums(len(examples), *_experts_of(model))
     was_training = model.training
@@ -86,7 +87,7 @@ def without_adapter(model: nn.Module) -> Iterator[None]:
 def only_expert(model: nn.Module, expert: int) -> Iterator[None]:
     """One expert for every token while the block runs, whatever the router would have chosen."""
 
-    def choose(module: nn.Module, args: tuple, chosen: router.Routing) -> router.Routing:
+    def choose(module: nn.Module, args: tuple[Tensor], chosen: router.Routing) -> router.Routing:
         num_experts, slots = chosen.logits_NE.shape[1], chosen.expert_NK.shape[1]
         # the other slots stay, of distinct experts and without weight: some forms count on top_k different ones
         order = torch.arange(expert, expert + slots, device=chosen.expert_NK.device) % num_experts
@@ -111,7 +112,7 @@ class _Sums:
         self.load = torch.zeros(documents, layers * experts, dtype=torch.float64)
         self.shape = (documents, layers, experts)
 
-    def add(self, model: nn.Module, batch: PackedBatch, document_P: np.ndarray) -> None:
+    def add(self, model: PreTrainedModel, batch: PackedBatch, document_P: np.ndarray) -> None:
         """Run one batch; `document_P` is the document of each of its pieces."""
         hidden_BTW = model.get_decoder()(
             input_ids=batch.input_ids_BT, position_ids=batch.position_ids_BT, use_cache=False

@@ -1,8 +1,8 @@
 """The statistics of an evaluation, over plain arrays: shares, dependence with a permutation test, intervals.
 
-Legend: L layers, D documents, G domains, E experts. `domain_D` numbers the domain of a document; a negative one, or one
-without a routed slot, is left out. Every domain counts alike, whatever its number of tokens: a share over all is the mean
-over the domains, and the information is that of a token drawn from a domain drawn evenly.
+Legend: L layers, D documents, G domains, E experts. `domain_D` numbers the domain of a document; a negative one, or
+one without a routed slot, is left out. Every domain counts alike, whatever its number of tokens: a share over all is
+the mean over the domains, and the information is that of a token drawn from a domain drawn evenly.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Do the experts specialise, and does it pay? Four ways to spend a step over one frozen base, on one corpus.
 
-    python -m pe_ray.evaluate.study --corpus .pe_ray/corpora/sample/<fingerprint> --steps 150 --seeds 3
+    python -m pe_ray.evaluate.study --corpus .pe_ray/corpora/sample/<fingerprint> --steps 120 --seeds 3
 
 Every arm starts from the same base and sees the same batches in the same order; a seed gives that order, the initial
 values and the dropout. Nothing is chosen on the held-out split: the weights after the last step are scored. It prints
@@ -20,6 +20,7 @@ from typing import Any
 
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers.utils.logging import disable_progress_bar
 
 from pe_ray.config import Config, ModelConfig
 from pe_ray.config import load as load_config
@@ -45,8 +46,8 @@ from pe_ray.train.profiles import Profile
 from pe_ray.train.setup import device_of, settings_of, shape_of
 from pe_ray.train.window import Window
 
-SMALL = ("train.learning_rate=2e-3", "train.micro_batch=4", "train.accumulation=1", "train.context=512")
-"""What a study takes without a run file: 2,048 tokens a step, which a CPU can do."""
+SMALL = ("train.learning_rate=2e-3", "train.micro_batch=2", "train.accumulation=1", "train.context=512")
+"""What a study takes without a run file: 1,024 tokens a step, which a CPU can do."""
 DAY_S = 24 * 3600.0
 
 
@@ -97,7 +98,7 @@ def study(
     with steady(threads_of(config.train.threads, 1)):
         ground = prepare(config, corpus_dir, home, split)
         model, tokenizer = ground.fresh()
-        body = {"base": _scored(ground, model, tokenizer, seeds[0]), "arms": []}
+        body: dict[str, Any] = {"base": _scored(ground, model, tokenizer, seeds[0]), "arms": []}
         for arm in arms(ground):
             runs = [run_arm(ground, arm, seed, steps, say) for seed in seeds]
             body["arms"].append({**asdict(arm), "config": arm.config.model_dump(mode="json"), "runs": runs})
@@ -116,7 +117,7 @@ def prepare(config: Config, corpus_dir: Path, home: Home, split: str) -> Ground:
     """Base, examples and held-out examples, from the shelf where they are there."""
     base = ensure_base(config, corpus_dir, home).path
     train = config.train
-    profile = Profile("study", train.micro_batch or 4, train.accumulation or 1, train.context or 512)
+    profile = Profile("study", train.micro_batch or 2, train.accumulation or 1, train.context or 512)
     # numbered by DOMAINS for every arm, so that the batches are the same: one expert has no domain of its own
     examples = read_examples(tokenise(corpus_dir, base, config.base.chat_template), "train", DOMAINS)
     held = held_out(corpus_dir, base, split, chat_template=config.base.chat_template, max_tokens=MAX_TOKENS)
@@ -191,6 +192,7 @@ def _scored(ground: Ground, model: PreTrainedModel, tokenizer: PreTrainedTokeniz
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a study from the command line; the table, or with --json the document, on stdout."""
     args = _arguments().parse_args(argv)
+    disable_progress_bar()  # a line per base that is loaded says nothing
     try:
         config = load_config(args.config, [*(() if args.config else SMALL), *args.set])
         seeds = range(config.train.seed, config.train.seed + args.seeds)
@@ -208,7 +210,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m pe_ray.evaluate.study", description="Do the experts specialise?")
     parser.add_argument("--corpus", type=Path, required=True, help="directory of a finished corpus")
-    parser.add_argument("--steps", type=int, default=150, help="optimizer steps of every arm")
+    parser.add_argument("--steps", type=int, default=120, help="optimizer steps of every arm")
     parser.add_argument("--seeds", type=int, default=3, help="how many, from train.seed on")
     parser.add_argument("--split", choices=SPLITS, default="validation")
     parser.add_argument("--config", type=Path, help="run file: base, model and train are read")

@@ -1,4 +1,4 @@
-"""The model that is evaluated: an adapter on disk, or the best checkpoint of a run; and the corpus that it learnt from."""
+"""The model that is evaluated, an adapter on disk or the best checkpoint of a run, and the corpus it learnt from."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ def _routing_lines(routed: dict[str, Any] | None) -> list[str]:
     if found:
         chance = f"{found['p99']:.4f} is the 99th percentile of {found['permutations']} permutations"
         lines.append(
-            f"information of expert and domain: {found['nats']:.4f} nats; {chance}, p = {found['p_value']:.3f}"
+            f"information of expert and domain: {found['nats']:.4f} nats, p = {found['p_value']:.3f}; {chance}"
         )
     return [*lines, ""]
 

@@ -198,7 +198,7 @@ def dense_weight(linear: nn.Module) -> Tensor:
 
         return dequantize_4bit(weight.data, weight.quant_state).detach()
     if weight.dtype == torch.int8:
-        raise UserError("base.quantise=8bit: has no exact merged form; serve the adapter, or train on none or 4bit")
+        raise UserError("base.quantise=8bit: has no exact merged form; serve the adapter, or train on none")
     return weight.detach()
 
 

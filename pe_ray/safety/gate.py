@@ -97,17 +97,23 @@ class Masks(dict[str, int]):
         self.longest = max(map(len, bits), default=0)
 
     def __missing__(self, word: str) -> int:
-        found = 0
-        for run in RUN.findall(word):
-            marked = f"^{run}$"
-            for start in range(len(marked)):
-                for end in range(start + LEAST_LETTERS, min(len(marked), start + self.longest) + 1):
-                    found |= self.bits.get(marked[start:end], 0)
+        found = reduce(or_, map(self._of_run, RUN.findall(word)), 0)
         if len(self) >= KNOWN_WORDS:
             self.clear()
         if len(word) <= LONG_WORD:
             self[word] = found
         return found
+
+    def _of_run(self, run: str) -> int:
+        marked = f"^{run}$"
+        if len(run) > LONG_WORD:
+            return reduce(or_, (bits for fragment, bits in self.bits.items() if fragment in marked), 0)
+        parts = (
+            marked[start:end]
+            for start in range(len(marked))
+            for end in range(start + LEAST_LETTERS, min(len(marked), start + self.longest) + 1)
+        )
+        return reduce(or_, (self.bits.get(part, 0) for part in parts), 0)
 
 
 def required(pattern: str) -> list[Clause]:
@@ -142,7 +148,7 @@ def _read(nodes: Any, left: bool, right: bool) -> _Reading:
         elif operator is sre.BRANCH:
             _part(reading, argument[1], rest, right)
         elif operator in (sre.MAX_REPEAT, sre.MIN_REPEAT):
-            _repeat(reading, *argument, rest, right)
+            _repeat(reading, argument, rest, right)
         elif operator not in (sre.AT, sre.ASSERT, sre.ASSERT_NOT):  # these take no character
             _cut(reading, False)
     return reading
@@ -174,12 +180,13 @@ def _part(reading: _Reading, alternatives: Sequence[Any], rest: Any, right: bool
         reading.clauses.append(_shortest(f for p in parts for f in max(p.clauses, key=_worth)))
 
 
-def _repeat(reading: _Reading, least: int, most: int, nodes: Any, rest: Any, right: bool) -> None:
+def _repeat(reading: _Reading, repeat: tuple[int, int, Any], rest: Any, right: bool) -> None:
+    least, most, nodes = repeat
     if least == most == 1 or (least, most) == (0, 1):
         _part(reading, [nodes] if least else [nodes, []], rest, right)
         return
     left = reading.row == {"^"}
-    again = [(sre.MAX_REPEAT, (least, most, nodes))]
+    again = [(sre.MAX_REPEAT, repeat)]
     _cut(reading, _begins_apart([*again, *rest], right), begins=_begins_apart(again, left, reverse=True))
     if least:
         reading.clauses += _cut(_read(nodes, False, False), False).clauses
@@ -188,10 +195,15 @@ def _repeat(reading: _Reading, least: int, most: int, nodes: Any, rest: Any, rig
 def _cut(reading: _Reading, ends: bool, begins: bool = False) -> _Reading:
     """The row stops here, with a word's end if `ends`; a clause if all of its spellings are long enough to say much."""
     row = {f"{w}$" if ends else w for w in reading.row}
-    if all(len(w.strip("^$")) >= LEAST_LETTERS or (len(w) == 3 and w != "^$") for w in row):
+    if all(map(_says_much, row)):
         reading.clauses.append(_shortest(row))
     reading.row, reading.whole = {"^" if begins else ""}, False
     return reading
+
+
+def _says_much(fragment: str) -> bool:
+    letters = len(fragment.strip("^$"))
+    return letters >= LEAST_LETTERS or (letters == 1 and len(fragment) == 3)
 
 
 def _shortest(fragments: Iterable[str]) -> Clause:
@@ -231,7 +243,6 @@ def _begins_apart(nodes: Any, outer: bool, reverse: bool = False) -> bool:
 
 def _any_of(needs: Sequence[str]) -> list[Clause]:
     """What a list of substrings asks for: the longest word, or part of one, of each."""
-    longest = [max(MARKED.findall(re.sub("[^a-z0-9]+", "$ ^", n)), key=lambda w: len(w.strip("^$")), default="") for n in needs]
-    if any(len(w.strip("^$")) < LEAST_LETTERS and len(w) < 3 for w in longest):
-        return []
-    return [_shortest(longest)] if longest else []
+    parts = (MARKED.findall(re.sub("[^a-z0-9]+", "$ ^", need)) for need in needs)
+    longest = [max(marked, key=lambda w: len(w.strip("^$")), default="") for marked in parts]
+    return [_shortest(longest)] if longest and all(map(_says_much, longest)) else []

@@ -142,7 +142,7 @@ _PIECES = _Pieces()
 
 
 def _may_be_set_apart(piece: str) -> bool:
-    """Whether it holds letters that could belong to a row of letters set apart; "i" and "a" only do in `SHORT_PAIRS`."""
+    """Whether a letter of it could belong to a row of letters set apart; "i" and "a" do so in `SHORT_PAIRS` alone."""
     letters = LETTER.findall(piece)
     return len(letters) > 1 or (bool(letters) and (letters[0] not in "ia" or any(c in piece for c in ".-_*")))
 

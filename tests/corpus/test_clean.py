@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import random
 import time
 
+import ftfy
 import pytest
 
 from pe_ray.corpus import clean
@@ -91,3 +93,75 @@ def test_a_table_keeps_its_rows_and_ids_and_says_what_changed() -> None:
 def test_an_unfilled_template_is_a_fault(text: str) -> None:
     (fault,) = clean.apply(to_table([record("fine", text)]))["fault"].to_pylist()
     assert fault == "a template's blank was not filled in message 2 (assistant)"
+
+
+PIECES = (
+    *(
+        "home.But",
+        "300.I",
+        "e.g.",
+        "U.S.A",
+        "www.Home.Com",
+        "<p>",
+        "</p>",
+        "I <3",
+        "&amp;",
+        "&",
+        "{a: b}",
+        "[Name]",
+        "{{x}}",
+    ),
+    *(
+        "“",
+        "”",
+        "’",
+        "‘",
+        "–",
+        "—",
+        "…",
+        "\u00a0",
+        "é",
+        "â€™",
+        "Ã",
+        "\u200b",
+        "\u200d",
+        "👩",
+        "Ⅷ",
+        "\x00",
+        "\x1c",
+        "\x85",
+    ),
+    *("word", "A", "b", "3", " ", "  ", "\t", "\n", "\n\n\n", " \n", "\r\n", ".", "!", "?", "...", "-", "_", "你好"),
+)
+
+
+def test_a_column_is_cleaned_as_each_of_its_texts_is() -> None:
+    draw = random.Random(3)
+    texts = ["".join(draw.choices(PIECES, k=draw.randint(1, 7))) for _ in range(800)]
+    records = [record(text, "An answer") for text in texts if text.strip()]
+    table = clean.apply(to_table(records))
+    for before, after, changes in zip(records, from_table(table), table["changes"].to_pylist(), strict=True):
+        repaired, names = clean.clean_text(before.messages[0].text)
+        assert after.messages[0].text == repaired
+        assert changes == names
+
+
+def test_curly_quotes_and_dashes_alone_are_never_mojibake() -> None:
+    draw = random.Random(4)
+    for _ in range(1000):
+        text = "".join(
+            draw.choices([*clean.CURLY, "\u00a0", "a", "Z", "7", " ", ".", "?", "\n", "\x00", "&", "~"], k=8)
+        )
+        assert clean.NO_MOJIBAKE.fullmatch(text)
+        assert text.isascii() or ftfy.fix_text(text, clean.FTFY) == text
+
+
+def test_the_first_faulty_message_is_named_with_its_number() -> None:
+    table = clean.apply(
+        to_table([record("fine", "also fine"), record("...", "[Name]"), record("你好", "Dear {{name}}")])
+    )
+    assert table["fault"].to_pylist() == [
+        None,
+        "no words left in message 1 (user)",
+        "a template's blank was not filled in message 2 (assistant)",
+    ]

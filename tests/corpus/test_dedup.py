@@ -3,7 +3,7 @@ from __future__ import annotations
 import pyarrow as pa
 
 from pe_ray.corpus import dedup
-from pe_ray.record import Message, Record, to_table
+from pe_ray.record import Message, Record, digest, to_table
 
 
 def record(question: str, answer: str = "Yes", offset: int = 1, **metadata: str) -> Record:
@@ -62,3 +62,18 @@ def test_an_empty_table_gets_its_columns() -> None:
     table = dedup.apply(to_table([]))
     assert table.schema.field("text_key").type == pa.string()
     assert len(table) == 0
+
+
+def test_the_quick_way_gives_the_digests_of_the_normalised_texts() -> None:
+    said = ["Hello, I'm HERE… “now” – 3.5", "...", "Ünï ﬁne ①", "a_b\u00a0c’d", "\x00", "ß İ", "7 & 8\n\nnine"]
+    records = [record(q, a) for q in said for a in said]
+    found = keys(*records)
+    for i, r in enumerate(records):
+        parts = [part for m in r.messages for part in (m.role, dedup.normalise(m.text))]
+        assert found["text_key"][i] == digest(*parts)
+        assert found["group"][i] == digest(parts[1])
+
+
+def test_the_group_of_a_record_in_which_no_user_speaks_is_its_first_message() -> None:
+    alone = record("x").with_messages([Message("assistant", "Welcome back"), Message("assistant", "Sit down")])
+    assert keys(alone)["group"] == [digest("welcome back")]

@@ -10,7 +10,7 @@ import pytest
 from pe_ray.config import CorpusConfig
 from pe_ray.corpus.decide import KEY_COLUMNS
 from pe_ray.corpus.stages import LABELS, PHASES, Settings, annotate, describe, score_column, stages
-from pe_ray.errors import SourceError
+from pe_ray.errors import SourceError, UserError
 from pe_ray.record import RECORD_SCHEMA, to_table
 from tests.corpus.finished import record
 
@@ -113,6 +113,11 @@ def test_the_digest_does_not_follow_thresholds_nor_where_a_set_lies(tmp_path: Pa
 def test_an_evaluation_set_that_is_not_there_is_told_before_anything_is_read() -> None:
     with pytest.raises(SourceError, match=r"evaluation set .*gone\.csv: no such file"):
         settings(decontaminate=[{"name": "gone", "path": "gone.csv", "columns": ["x"]}])
+
+
+def test_a_model_of_names_that_is_not_there_is_one_line() -> None:
+    with pytest.raises(UserError, match=r"corpus\.pii\.ner='models/gone' is no folder"):
+        annotate(to_table([record(1, *TALK)]), settings(pii={"ner": "models/gone"}))
 
 
 def test_the_key_of_the_surrogates_is_in_no_repr() -> None:

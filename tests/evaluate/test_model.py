@@ -15,7 +15,7 @@ from pe_ray.evaluate.model import evaluate_model
 from pe_ray.evaluate.subject import of_adapter
 from pe_ray.record import DOMAINS
 from tests.corpus.finished import snapshot
-from tests.evaluate.conftest import World, make_records, split_of
+from tests.evaluate.conftest import World, make_records
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,8 @@ def test_the_document_is_json_and_says_where_it_is_from(world: World, found: dic
     assert body["suite"] == "model"
     assert body["subject"]["run"] == "first"
     assert body["corpus"] == {
-        "name": "small", "fingerprint": "fp40", "split": "validation", "trained_on": "fp40", "same": True, "left_out": 0,
+        "name": "small", "fingerprint": "fp40", "split": "validation", "trained_on": "fp40",
+        "same": True, "left_out": 0,
     }  # fmt: skip
 
 
@@ -134,7 +135,3 @@ def test_an_adapter_of_an_unknown_corpus_needs_one(world: World, tmp_path: Path)
         assert evaluate_model(world.home, adapter_ref=str(lost), corpus_dir=world.corpus)["corpus"]["same"] is None
     finally:
         shutil.rmtree(lost)
-
-
-def test_the_held_out_split_is_what_the_corpus_says() -> None:
-    assert sum(split_of(i) == "validation" for i in range(40)) == 8

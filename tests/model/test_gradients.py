@@ -11,7 +11,7 @@ from pe_ray.model.forms import FORMS, Middle, Pairs, sets
 from pe_ray.model.mix import sort_by_set
 from pe_ray.model.router import Routing
 
-N, H, I, R = 40, 12, 20, 4
+NUM_TOKENS, WIDTH, INNER, RANK = 40, 12, 20, 4
 CHOICES = [(4, 1), (4, 2), (4, 4), (8, 1), (8, 2), (8, 4)]
 FAST = ["masked", "lean", "sets", "grouped"]
 LEAVES = ("gate", "up", "x", "weight", "gate_A", "gate_B", "up_A", "up_B", "down_A", "down_B")
@@ -20,13 +20,20 @@ LEAVES = ("gate", "up", "x", "weight", "gate_A", "gate_B", "up_A", "up_B", "down
 def case(num_experts: int, top_k: int, dropout: float, dtype: torch.dtype) -> tuple[dict[str, Tensor], Tensor, Tensor]:
     """Leaves, the experts of each token, and the dropout factor (None without)."""
     g = torch.Generator().manual_seed(num_experts * 10 + top_k)
-    rows = num_experts * R
-    wide = {"gate": (N, I), "up": (N, I), "x": (N, H), "weight": (N, top_k), "gate_A": (rows, H), "gate_B": (rows, I)}
-    wide |= {"up_A": (rows, H), "up_B": (rows, I), "down_A": (rows, I), "down_B": (rows, H)}
+    rows = num_experts * RANK
+    wide = {
+        "gate": (NUM_TOKENS, INNER),
+        "up": (NUM_TOKENS, INNER),
+        "x": (NUM_TOKENS, WIDTH),
+        "weight": (NUM_TOKENS, top_k),
+        "gate_A": (rows, WIDTH),
+        "gate_B": (rows, INNER),
+    }
+    wide |= {"up_A": (rows, WIDTH), "up_B": (rows, INNER), "down_A": (rows, INNER), "down_B": (rows, WIDTH)}
     leaves = {name: torch.randn(shape, generator=g, dtype=torch.float64) for name, shape in wide.items()}
     leaves["weight"] = leaves["weight"].softmax(dim=-1)
-    expert_NK = torch.rand(N, num_experts, generator=g).topk(top_k, dim=-1).indices
-    keep_NI = (torch.rand(N, I, generator=g) > dropout).to(dtype) / (1 - dropout) if dropout else None
+    expert_NK = torch.rand(NUM_TOKENS, num_experts, generator=g).topk(top_k, dim=-1).indices
+    keep_NI = (torch.rand(NUM_TOKENS, INNER, generator=g) > dropout).to(dtype) / (1 - dropout) if dropout else None
     return {n: t.to(dtype).requires_grad_() for n, t in leaves.items()}, expert_NK, keep_NI
 
 
@@ -34,12 +41,12 @@ def gradients(form: str, num_experts: int, top_k: int, dropout: float, dtype: to
     """Both results of a form, and the gradients of all that reaches it, under a fixed random loss."""
     leaf, expert_NK, keep_NI = case(num_experts, top_k, dropout, dtype)
     routing = Routing(leaf["weight"], leaf["weight"], expert_NK)
-    pairs = Pairs(*(leaf[name] for name in LEAVES[4:]), 1.5, num_experts, R)
+    pairs = Pairs(*(leaf[name] for name in LEAVES[4:]), 1.5, num_experts, RANK)
     middle = Middle(leaf["gate"], leaf["up"], leaf["x"], keep_NI, routing, torch.nn.functional.silu)
     mixed_NI, delta_NH = in_order(middle, pairs) if form == "sets" else FORMS[form](middle, pairs)
     g = torch.Generator().manual_seed(99)
-    (mixed_NI * torch.randn(N, I, generator=g, dtype=dtype)).sum().backward(retain_graph=True)
-    (delta_NH * torch.randn(N, H, generator=g, dtype=dtype)).sum().backward()
+    (mixed_NI * torch.randn(NUM_TOKENS, INNER, generator=g, dtype=dtype)).sum().backward(retain_graph=True)
+    (delta_NH * torch.randn(NUM_TOKENS, WIDTH, generator=g, dtype=dtype)).sum().backward()
     return {n: t.grad for n, t in leaf.items()} | {"mixed": mixed_NI.detach(), "delta": delta_NH.detach()}
 
 

@@ -1,6 +1,10 @@
+import re
+
 import pytest
 
 from pe_ray.safety.bias import assess
+from pe_ray.safety.normalise import normalise
+from pe_ray.safety.rules import load
 
 
 @pytest.mark.parametrize(
@@ -43,3 +47,24 @@ def test_respectful_sentences_pass(text):
 def test_naming_a_stereotype_to_question_it_counts_half():
     plain, named = "Women are emotional.", "The idea that women are emotional is a stereotype."
     assert assess(plain).score < 0.5 < assess(named).score < 1
+
+
+def test_the_gate_changes_no_finding():
+    rules = load("bias")
+    texts = [
+        "Nice weather. But jews are inferior!!1!1! thats s c i e n c e",
+        "The idea that women are emotional is a stereotype. Women are emotional.\nMen, too, are lazy",
+        "Those people are always late; typical women. She is fat, so of course she is slow.",
+        "There is nothing here but a garden, two mothers, old men, and people who are kind.",
+    ]
+    for text in texts:
+        sentences = re.findall(r"[^.?!\n]+", normalise(text).text)
+        hits = [r.name for s in sentences for r in rules.rules if _needed(r, s) for _ in r.regex.finditer(s)]
+        found = assess(text)
+        assert found.rules == tuple(dict.fromkeys(hits))
+        assert len(found.spans) == len(hits)
+    assert assess(texts[-1]).score == 1
+
+
+def _needed(rule, sentence):
+    return any(n in f" {sentence} " for n in rule.needs)

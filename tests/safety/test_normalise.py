@@ -1,6 +1,9 @@
+import random
+import re
+
 import pytest
 
-from pe_ray.safety.normalise import normalise
+from pe_ray.safety.normalise import APART, UNUSUAL, fold, normalise, readings
 
 
 @pytest.mark.parametrize(
@@ -44,3 +47,101 @@ def test_any_text_is_folded(raw):
 
 def test_words_stay_out_of_the_repr():
     assert "grandmother" not in repr(normalise("my grandmother"))
+
+
+AWKWARD = (
+    *(
+        "k i l l",
+        "s.u.i.c.i.d.e",
+        "i a i a",
+        "a I a a",
+        "want 2 die",
+        "gonna 2 d1e",
+        "4 me",
+        "want, 2",
+        "e.g. this",
+        "I.",
+    ),
+    *(
+        "ki\u200bll",
+        "\u200b",
+        "ＫＩＬＬ",
+        "don`t",
+        "don`t é",
+        "ﬁne",
+        "\u00a0x\u00a0",
+        "a\n\n\nb\n \nc",
+        "  two  spaces ",
+        "\x00 a b",
+    ),
+    *(
+        "\ud83d",
+        "İ",
+        "k*ll m3",
+        "@ss $elf",
+        "mother-in-law's",
+        "y'all've",
+        "o'clock",
+        "caf\u00e9",
+        "\x01",
+        "Ｗ２ 2",
+        "",
+    ),
+)
+
+
+@pytest.mark.parametrize("text", [*AWKWARD, " ".join(AWKWARD), "\n".join(AWKWARD)])
+def test_the_quick_way_folds_alike(text):
+    assert fold(text) == normalise(text).text
+
+
+def test_the_quick_way_folds_alike_whatever_stands_side_by_side():
+    draw = random.Random(4)
+    for _ in range(1500):
+        text = draw.choice(["", " ", " ", "\n"]).join(draw.choices(AWKWARD, k=draw.randint(2, 6)))
+        assert fold(text) == normalise(text).text, text
+
+
+def test_every_word_of_a_plain_text_is_among_its_readings():
+    draw = random.Random(5)
+    pieces = [
+        "don't",
+        "DONT",
+        "he's",
+        "im",
+        "k1ll",
+        "kiiill",
+        "od'd",
+        "gonna",
+        "2",
+        "4",
+        "self-harm",
+        "sewer-slide",
+        "mum",
+        "mother-in-law's",
+        "women'",
+        "'tis",
+        "u",
+        "ur",
+    ]
+    for _ in range(800):
+        text = draw.choice([" ", ", ", ".", "/"]).join(draw.choices(pieces, k=6))
+        if re.search(UNUSUAL.replace(r"\z", r"\Z"), text) or APART.search(text):
+            continue
+        words = re.findall("[a-z0-9]+", text.lower().replace("'", ""))
+        known = {run for w in words for form in readings(w) for run in re.findall("[a-z0-9]+", form)}
+        assert set(re.findall("[a-z0-9]+", fold(text))) <= known, text
+
+
+@pytest.mark.parametrize(
+    "text", ["w0m@n", "k*ll", "don't-care", "y'all've", "o'clock", "é", "wow!yes", "don‘t", "sit't", "l'r"]
+)
+def test_a_text_that_no_reading_of_its_words_tells_is_unusual(text):
+    assert re.search(UNUSUAL.replace(r"\z", r"\Z"), text)
+
+
+@pytest.mark.parametrize(
+    "text", ["I don’t – she’s “here”…", "It's 4 o clock! (or so), he'd said: 'well'.", "we'll; they're"]
+)
+def test_ordinary_writing_is_not_unusual(text):
+    assert not re.search(UNUSUAL.replace(r"\z", r"\Z"), text)

