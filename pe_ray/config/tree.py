@@ -267,9 +267,9 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _merged_is_exact(self) -> Config:
-        if self.base.quantise != "none" and self.export.merged:
+        if self.base.quantise == "8bit" and self.export.merged:
             raise ValueError(
-                f"base.quantise={self.base.quantise} and export.merged=true: a base in 8 or 4 bits is not merged; "
-                "set export.merged=false to serve the adapter, or base.quantise=none"
+                "base.quantise=8bit and export.merged=true: products of an 8-bit base are rounded by the input, so no "
+                "merged model computes the same; set export.merged=false to serve the adapter, or base.quantise=none"
             )
         return self

@@ -124,8 +124,8 @@ def _story(home: Home, folder: Path, row: Mapping[str, Any]) -> Story:
 def _of_row(folder: Path, ref: str) -> Story | None:
     lines = (folder / "quarantine.jsonl").read_text(encoding="utf-8").split("\n")
     for row in (json.loads(line) for line in lines if line):
-        place = f"{row['uri']}:{row['offset']}"
-        if ref in (place, f"{row['source']}:{place}"):
+        name = f"{row['uri']}:{row['offset']}"
+        if ref in (name, f"{row['source']}:{name}"):
             break
     else:
         return None

@@ -116,6 +116,22 @@ class Masks(dict[str, int]):
         return reduce(or_, (self.bits.get(part, 0) for part in parts), 0)
 
 
+@dataclass(frozen=True)
+class Sieve:
+    """The same for a few patterns, without a look at each word: are their fragments anywhere in the text?"""
+
+    patterns: tuple[tuple[tuple[str, ...], ...], ...]
+
+    @classmethod
+    def of(cls, patterns: Iterable[str]) -> Sieve:
+        """A sieve for patterns that stand between word boundaries."""
+        return cls(tuple(tuple(tuple(f.strip("^$") for f in clause) for clause in required(p)) for p in patterns))
+
+    def passes(self, text: str) -> bool:
+        """Whether one of the patterns could match in a folded text."""
+        return any(all(any(f in text for f in clause) for clause in clauses) for clauses in self.patterns)
+
+
 def required(pattern: str) -> list[Clause]:
     """The clauses of a pattern in lower case; none where nothing can be said."""
     return _cut(_read(sre_parser.parse(pattern), True, True), True).clauses

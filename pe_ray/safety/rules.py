@@ -102,12 +102,9 @@ class RuleSet:
         """What the rules cannot do without, read from their patterns at the first text."""
         return Gate.of((r.patterns, r.needs) for r in self.rules)
 
-    def candidates(self, text: str, gate: Gate | None = None) -> list[Rule]:
-        """Rules that may match: one of the substrings that they need is there, and their patterns' words are.
-
-        `gate` is one that begins with these rules.
-        """
-        likely = (self.rules[i] for i in (gate or self.gate).possible(text) if i < len(self.rules))
+    def candidates(self, text: str) -> list[Rule]:
+        """Rules that may match: one of the substrings that they need is there, and their patterns' words are."""
+        likely = (self.rules[i] for i in self.gate.possible(text))
         return [r for r in likely if any(n in text for n in r.needs)]
 
 

@@ -20,11 +20,10 @@ import hashlib
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
 from itertools import pairwise
 
 from pe_ray.safety import context
-from pe_ray.safety.gate import Gate
+from pe_ray.safety.gate import Sieve
 from pe_ray.safety.normalise import fold, normalise
 from pe_ray.safety.rules import KEEP, TRIAGE_FILES, Combination, Rule, RuleSet, any_of, load, words
 
@@ -37,6 +36,7 @@ CALM_TURNS = 3
 
 _TALK = words()["conversation"]
 ASKED, YES, DENIAL = (any_of(_TALK[name]) for name in ("asked", "yes", "denial"))
+MAY_ASK, MAY_DENY = Sieve.of(_TALK["asked"]), Sieve.of(_TALK["denial"])
 
 
 @dataclass(frozen=True)
@@ -111,13 +111,6 @@ CALM = _Reading((), False)
 _READINGS: dict[bytes, _Reading] = {}
 
 
-@cache
-def _gate() -> Gate:
-    """The rules in their order, then `DENIAL`, then `ASKED`: one look at a text's words for them all."""
-    rules = load(*TRIAGE_FILES).rules
-    return Gate.of([*((r.patterns, r.needs) for r in rules), (_TALK["denial"], ()), (_TALK["asked"], ())])
-
-
 def assess(
     text: str, *, role: str = "user", history: Sequence[str] = (), asked: str = "", before: Sticky | None = None
 ) -> Assessment:
@@ -152,7 +145,7 @@ def follow(said: Iterable[tuple[str, bool]]) -> Iterator[Assessment]:
 def asks(text: str) -> bool:
     """Whether a turn of the assistant asks outright about suicide."""
     folded = fold(text)
-    return len(load(*TRIAGE_FILES).rules) + 1 in _gate().possible(folded) and ASKED.search(folded) is not None
+    return MAY_ASK.passes(folded) and ASKED.search(folded) is not None
 
 
 def version() -> str:
@@ -199,22 +192,20 @@ def _read(text: str, rules: RuleSet) -> _Reading:
 
 def _read_anew(text: str, rules: RuleSet) -> _Reading:
     plain = fold(text)
-    possible = _gate().possible(plain)
-    if not possible:
-        return CALM
-    may_deny = len(rules.rules) in possible
+    if not rules.gate.possible(plain):
+        return _Reading((), True) if _denies(_mask_idioms(plain)) else CALM
     masked = _mask_idioms(plain)
-    if possible[0] >= len(rules.rules):
-        return _Reading((), may_deny and DENIAL.search(masked) is not None)
     sentences = list(_sentences(masked))
-    telling = _gate().telling(masked)
-    spoken = [i for i, (_, sentence) in enumerate(sentences) if any(w in sentence for w in telling)]
-    hits = [h for i in spoken for h in _sentence_hits(i, sentences, rules)]
+    hits = [h for i, _ in enumerate(sentences) for h in _sentence_hits(i, sentences, rules)]
     if hits:
         folded = normalise(text)  # tells where the words stood
         hits = [replace(h, span=folded.origin(*h.span)) for h in hits]
         hits += _near(rules, hits)
-    return _Reading(tuple(hits), any(h.denied for h in hits) or (may_deny and DENIAL.search(masked) is not None))
+    return _Reading(tuple(hits), any(h.denied for h in hits) or _denies(masked))
+
+
+def _denies(folded: str) -> bool:
+    return MAY_DENY.passes(folded) and DENIAL.search(folded) is not None
 
 
 def _sentences(text: str) -> Iterator[tuple[int, str]]:
@@ -230,7 +221,7 @@ def _sentence_hits(i: int, sentences: Sequence[tuple[int, str]], rules: RuleSet)
     offset, sentence = sentences[i]
     before = " ".join(s for _, s in sentences[max(0, i - 2) : i])
     after = sentences[i + 1][1] if i + 1 < len(sentences) else ""
-    for rule in rules.candidates(sentence, _gate()):
+    for rule in rules.candidates(sentence):
         for m in rule.regex.finditer(sentence):
             around = context.read(sentence, m.start(), m.end(), before, after)
             level = _level(rule, around)

@@ -128,7 +128,7 @@ HELD = {
     "by its category": (edge_case(next(scenes(1, 1)), category="homicidal_client"), ["homicidal ideation"]),
     "by its mark": (edge_case(next(scenes(1, 2)), review="required"), ["marked for review"]),
     "by a class": (edge_case(next(scenes(1, 3)), client=WISH, therapist="Who is near you now?"), ["suicidality"]),
-    "by the level": (edge_case(next(scenes(1, 4)), client=UNSAFE, therapist="Who is near?"), ["domestic_violence"]),
+    "by the level": (edge_case(next(scenes(1, 4)), client=UNSAFE, therapist="Who is near?"), ["partner_violence"]),
 }
 
 
@@ -141,8 +141,7 @@ def test_each_reason_alone_holds_a_record(reason: str, tmp_path: Path, home: Hom
     result = build(one_source(path, "edge_case", test_share=0, checks={"generic_min": 0, "coherence_min": 0}), home)
     review = pq.read_table(result.path / "review.parquet")
     assert review["offset"].to_pylist() == [1]
-    (why,) = review["held_for"].to_pylist()
-    assert why == expected or (reason == "by the level" and len(why) == 1)
+    assert review["held_for"].to_pylist() == [expected]
     assert 1 not in [r["offset"] for r in records(result)]
     assert result.stage["held_for_review"] == 1
 

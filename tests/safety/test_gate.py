@@ -4,9 +4,9 @@ from re import _parser as sre_parser
 
 import pytest
 
-from pe_ray.safety.gate import Gate, required
+from pe_ray.safety.gate import Gate, Sieve, required
 from pe_ray.safety.normalise import fold, normalise
-from pe_ray.safety.rules import TRIAGE_FILES, load
+from pe_ray.safety.rules import TRIAGE_FILES, any_of, load, words
 from tests.safety.phrases import DISGUISED, LEVEL_2, LEVEL_3, LEVEL_4, ORDINARY
 
 SETS = [load("bias"), load("idioms"), load("output"), load(*TRIAGE_FILES)]
@@ -100,3 +100,12 @@ def test_a_text_of_one_endless_word_is_read_quickly():
     gate = load(*TRIAGE_FILES).gate
     assert gate.possible("a" * 20_000) == []
     assert "a" * 20_000 not in gate.masks
+
+
+def test_a_sieve_lets_through_what_its_patterns_match():
+    patterns = words()["conversation"]["denial"]
+    sieve, exact, draw = Sieve.of(patterns), any_of(patterns), random.Random(3)
+    for parsed in map(sre_parser.parse, patterns):
+        for text in (f"but {example(parsed, draw)} now" for _ in range(40)):
+            assert sieve.passes(text) or not exact.search(text), text
+    assert not sieve.passes("we had soup and it rained all day")

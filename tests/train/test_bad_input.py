@@ -28,7 +28,6 @@ from tests.train.toy import toy_fit, toy_model, toy_settings
         (["train.context=9000"], "train.context=9000 is longer than base.tiny.positions=8192"),
         (["train.safety_margin_s=60", "train.window_s=60"], "safety_margin_s=60 is not shorter than window_s=60"),
         (["base.quantise=8bit"], "base.quantise=8bit and export.merged=true"),
-        (["base.quantise=4bit"], "base.quantise=4bit and export.merged=true"),
     ],
 )
 def test_a_run_that_cannot_be_is_refused_when_its_file_loads(overrides: list[str], expected: str) -> None:
