@@ -31,12 +31,13 @@ $(VENV)/.synced: pyproject.toml constraints.txt | $(UV)
 run: setup       ## sources to served replies in one go; ONCE=1 ends afterwards, otherwise the model stays served
 	@$(BIN)/pe-ray quickstart $(if $(ONCE),--once) $(ARGS)
 
+# subprocesses of tests import torch and Ray again and again: let Python keep what it compiled
 test: setup      ## tests without a cluster first, then those that share one
-	@$(BIN)/pytest -m "not ray and not slow and not gpu" $(ARGS)
-	@$(BIN)/pytest -m "ray and not slow and not gpu" $(ARGS)
+	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/pytest -m "not ray and not slow and not gpu" $(ARGS)
+	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/pytest -m "ray and not slow and not gpu" $(ARGS)
 
 test-all: test   ## and the slow ones: kills, clusters, job submission
-	@$(BIN)/pytest -m "slow and not gpu" --timeout=900 $(ARGS)
+	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/pytest -m "slow and not gpu" --timeout=900 $(ARGS)
 
 lint: setup      ## style, and strict types where others rely on them
 	@$(BIN)/ruff check .
