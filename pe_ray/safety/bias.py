@@ -37,10 +37,12 @@ def assess(text: str) -> BiasFinding:
     """Judge a text of any length; the cost is linear in it."""
     plain, rules = fold(text), load("bias")
     score, names, places = 1.0, [], []
-    telling = rules.gate.telling(plain)
+    among = rules.gate.narrow(plain)
+    if not among:
+        return NOTHING
     for sentence in re.finditer(r"[^.?!\n]+", plain):
         padded = f" {sentence.group()} "
-        for rule in rules.candidates(padded) if any(w in padded for w in telling) else ():
+        for rule in rules.candidates(padded, among):
             for match in rule.regex.finditer(sentence.group()):
                 score *= 1 - rule.weight * (0.5 if CRITICAL.search(padded) else 1.0)
                 names.append(rule.name)

@@ -26,6 +26,8 @@ LEAST_LETTERS = 2
 KNOWN_WORDS, LONG_WORD = 1 << 16, 40
 
 Clause = frozenset[str]
+Patterns = Sequence[tuple[int, int]]
+"""All bits that a pattern needs, and the number of its rule."""
 RUN = re.compile("[a-z0-9]+")
 MARKED = re.compile("[a-z0-9^$]+")
 
@@ -35,7 +37,7 @@ class Gate:
     """Many rules by what their patterns need, each pattern filed under its most telling clause."""
 
     patterns: dict[int, list[tuple[int, int]]]
-    """Bit of a clause -> (all bits that the pattern needs, number of its rule); 0 for patterns without a clause."""
+    """Bit of a clause -> the patterns that are filed under it; 0 for those without a clause."""
     keys: int
     """All bits under which a pattern is filed."""
     masks: Masks
@@ -63,29 +65,23 @@ class Gate:
         """Bits that a folded text sets."""
         return reduce(or_, map(self.masks.__getitem__, set(text.split())), 0)
 
-    def possible(self, text: str) -> list[int]:
-        """Numbers of the rules that could match in a folded text, in order."""
-        return self.possible_with(self.read(text))
-
-    def telling(self, text: str) -> list[str]:
-        """The words of a folded text that patterns are filed under: no rule matches in a part that holds none of them.
-
-        One empty word, if some pattern has no clause.
-        """
-        if 0 in self.patterns:
-            return [""]
-        words = (w for w in set(text.split()) if self.masks[w] & self.keys)
-        return [run for word in words for run in RUN.findall(word) if self.masks[run] & self.keys]
-
-    def possible_with(self, mask: int) -> list[int]:
-        """Numbers of the rules that could match where these bits are set, in order."""
-        found = {number for _, number in self.patterns.get(0, ())}
+    def narrow(self, text: str) -> Patterns:
+        """The patterns that could match somewhere in a folded text, or in a part of it."""
+        mask = self.read(text)
+        found = list(self.patterns.get(0, ()))
         rest = mask & self.keys
         while rest:
             bit = rest & -rest
             rest ^= bit
-            found.update(number for needed, number in self.patterns[bit] if needed & mask == needed)
-        return sorted(found)
+            found += [pattern for pattern in self.patterns[bit] if pattern[0] & mask == pattern[0]]
+        return found
+
+    def possible(self, text: str, among: Patterns | None = None) -> list[int]:
+        """Numbers of the rules that could match in a folded text, in order; `among` narrowed patterns, or all."""
+        if among is None:
+            return sorted({number for _, number in self.narrow(text)})
+        mask = self.read(text)
+        return sorted({number for needed, number in among if needed & mask == needed})
 
 
 class Masks(dict[str, int]):

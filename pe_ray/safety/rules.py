@@ -21,7 +21,7 @@ from functools import cache, cached_property
 from importlib.resources import files
 from typing import Any
 
-from pe_ray.safety.gate import Gate
+from pe_ray.safety.gate import Gate, Patterns
 
 KEEP = 9
 TRIAGE_FILES = (
@@ -102,9 +102,12 @@ class RuleSet:
         """What the rules cannot do without, read from their patterns at the first text."""
         return Gate.of((r.patterns, r.needs) for r in self.rules)
 
-    def candidates(self, text: str) -> list[Rule]:
-        """Rules that may match: one of the substrings that they need is there, and their patterns' words are."""
-        likely = (self.rules[i] for i in self.gate.possible(text))
+    def candidates(self, text: str, among: Patterns | None = None) -> list[Rule]:
+        """Rules that may match: one of the substrings that they need is there, and their patterns' words are.
+
+        `among`: the patterns to which the gate has narrowed a text that holds this one.
+        """
+        likely = (self.rules[i] for i in self.gate.possible(text, among))
         return [r for r in likely if any(n in text for n in r.needs)]
 
 

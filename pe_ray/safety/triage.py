@@ -23,7 +23,7 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 from pe_ray.safety import context
-from pe_ray.safety.gate import Sieve
+from pe_ray.safety.gate import Patterns, Sieve
 from pe_ray.safety.normalise import fold, normalise
 from pe_ray.safety.rules import KEEP, TRIAGE_FILES, Combination, Rule, RuleSet, any_of, load, words
 
@@ -192,11 +192,12 @@ def _read(text: str, rules: RuleSet) -> _Reading:
 
 def _read_anew(text: str, rules: RuleSet) -> _Reading:
     plain = fold(text)
-    if not rules.gate.possible(plain):
+    among = rules.gate.narrow(plain)
+    if not among:
         return _Reading((), True) if _denies(_mask_idioms(plain)) else CALM
     masked = _mask_idioms(plain)
     sentences = list(_sentences(masked))
-    hits = [h for i, _ in enumerate(sentences) for h in _sentence_hits(i, sentences, rules)]
+    hits = [h for i, _ in enumerate(sentences) for h in _sentence_hits(i, sentences, rules, among)]
     if hits:
         folded = normalise(text)  # tells where the words stood
         hits = [replace(h, span=folded.origin(*h.span)) for h in hits]
@@ -216,12 +217,15 @@ def _sentences(text: str) -> Iterator[tuple[int, str]]:
             yield start, text[start:end]
 
 
-def _sentence_hits(i: int, sentences: Sequence[tuple[int, str]], rules: RuleSet) -> Iterator[_Hit]:
+def _sentence_hits(i: int, sentences: Sequence[tuple[int, str]], rules: RuleSet, among: Patterns) -> Iterator[_Hit]:
     """What the rules find in one sentence; spans count characters of the folded text."""
     offset, sentence = sentences[i]
+    likely = rules.candidates(sentence, among)
+    if not likely:
+        return
     before = " ".join(s for _, s in sentences[max(0, i - 2) : i])
     after = sentences[i + 1][1] if i + 1 < len(sentences) else ""
-    for rule in rules.candidates(sentence):
+    for rule in likely:
         for m in rule.regex.finditer(sentence):
             around = context.read(sentence, m.start(), m.end(), before, after)
             level = _level(rule, around)
