@@ -1,0 +1,5 @@
+"""`python -m pe_ray.cli` is `pe-ray`."""
+
+from pe_ray.cli import main
+
+main()

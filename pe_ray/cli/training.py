@@ -1,0 +1,184 @@
+"""Commands that choose a profile, train, measure and export."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pe_ray.cli.door import (
+    AsJson,
+    ConfigFile,
+    DryRun,
+    Overrides,
+    RunId,
+    load_config,
+    overrides,
+    run_job,
+    say,
+    stdout_kept,
+)
+
+train_app = typer.Typer(help="Train the experts, and look after a run.", invoke_without_command=True)
+evaluate_app = typer.Typer(help="Measure a model on what it was not trained on.", no_args_is_help=True)
+adapters_app = typer.Typer(help="What has been exported.", no_args_is_help=True)
+
+
+def tune(
+    config: ConfigFile = None,
+    set_: Overrides = None,
+    run_id: RunId = None,
+    as_json: AsJson = False,
+    dry_run: DryRun = False,
+) -> None:
+    """Measure the profiles on this machine and choose one."""
+    from pe_ray import quickstart
+
+    run_job("tune", load_config(config, set_, run_id), lambda run: quickstart.tune_job(run, say), as_json, dry_run)
+
+
+@train_app.callback()
+def train(
+    ctx: typer.Context,
+    config: ConfigFile = None,
+    set_: Overrides = None,
+    run_id: RunId = None,
+    as_json: AsJson = False,
+    dry_run: DryRun = False,
+) -> None:
+    """Train the experts inside the wall-clock window; the same --run-id resumes."""
+    if ctx.invoked_subcommand is not None:
+        return
+    from pe_ray import quickstart
+
+    run_job("train", load_config(config, set_, run_id), lambda run: quickstart.train_job(run, say), as_json, dry_run)
+
+
+@train_app.command("estimate")
+def train_estimate(
+    config: ConfigFile = None,
+    set_: Overrides = None,
+    no_measure: Annotated[bool, typer.Option("--no-measure", help="From FLOPs and --tflops; nothing is run.")] = False,
+    seconds: Annotated[float, typer.Option("--seconds", help="Time for the calibration steps.")] = 20.0,
+    tflops: Annotated[float | None, typer.Option("--tflops", help="Rate of a worker, for --no-measure.")] = None,
+    peak_tflops: Annotated[
+        float | None, typer.Option("--peak-tflops", help="What the utilisation is a share of.")
+    ] = None,
+    price_per_hour: Annotated[float | None, typer.Option("--price-per-hour", help="Of all that the run uses.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """How long a run takes, what it needs and costs, and whether the window holds it."""
+    from dataclasses import asdict
+
+    from pe_ray import quickstart
+    from pe_ray.train import estimate
+
+    settled = load_config(config, set_, None)
+    options = {"tflops": tflops, "peak_tflops": peak_tflops, "price_per_hour": price_per_hour}
+    found = quickstart.estimate_job(settled, say, measure=not no_measure, seconds=seconds, **options)
+    typer.echo(json.dumps(asdict(found), indent=1) if as_json else estimate.text(found))
+
+
+@train_app.command("watch")
+def train_watch(
+    run_id: Annotated[str, typer.Argument(help="The run.")],
+    once: Annotated[bool, typer.Option("--once", help="Print one frame.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """A live table of a run, until it ends."""
+    from dataclasses import asdict
+
+    from pe_ray.store.paths import Home
+    from pe_ray.train.view import Watched
+    from pe_ray.train.watch import watch
+
+    if as_json:
+        typer.echo(json.dumps(asdict(Watched(Home.find(), run_id).look()), indent=1, default=str))
+    else:
+        watch(Home.find(), run_id, once=once)
+
+
+@train_app.command("rollback")
+def train_rollback(
+    run_id: Annotated[str, typer.Argument(help="The run.")],
+    to: Annotated[int, typer.Option("--to", help="Step of a finished checkpoint.")],
+    as_json: AsJson = False,
+    dry_run: DryRun = False,
+) -> None:
+    """Put a run back to an earlier checkpoint; what is newer is moved aside."""
+    from dataclasses import asdict
+
+    from pe_ray.store.paths import Home
+    from pe_ray.train.rollback import rollback
+
+    found = rollback(Home.find(), run_id, to, dry_run=dry_run)
+    typer.echo(json.dumps(asdict(found), indent=1, default=str) if as_json else found.text())
+
+
+@evaluate_app.command("model")
+def evaluate_model(
+    run_id: Annotated[str | None, typer.Option("--run-id", help="Training run; its best checkpoint is taken.")] = None,
+    adapter: Annotated[str | None, typer.Option("--adapter", help="Directory, name, name@version or latest.")] = None,
+    corpus: Annotated[
+        Path | None, typer.Option("--corpus", help="Finished corpus; else the one it learnt from.")
+    ] = None,
+    split: Annotated[str, typer.Option("--split", help="validation or test.")] = "validation",
+    max_tokens: Annotated[int, typer.Option("--max-tokens", help="Most tokens read of each domain.")] = 100_000,
+    seed: Annotated[int, typer.Option("--seed", help="Of the documents chosen and the permutations.")] = 7,
+    as_json: AsJson = False,
+) -> None:
+    """Loss by domain, routing and the bias task on held-out records, beside the base and each expert alone."""
+    from pe_ray.evaluate import text
+    from pe_ray.evaluate.model import evaluate_model as measure
+    from pe_ray.store.paths import Home
+
+    asked = {"run_id": run_id, "adapter_ref": adapter, "corpus_dir": corpus}
+    with stdout_kept() as out:
+        found = measure(Home.find(), **asked, split=split, max_tokens=max_tokens, seed=seed)
+        out.write((json.dumps(found, indent=1, allow_nan=False) if as_json else text.of_model(found)) + "\n")
+        out.flush()
+
+
+def export(
+    run_id: Annotated[str, typer.Option("--run-id", help="The training run whose best checkpoint is exported.")],
+    set_: Overrides = None,
+    as_json: AsJson = False,
+    dry_run: DryRun = False,
+) -> None:
+    """Write the adapter and the stock mixture-of-experts checkpoint of a training run."""
+    from pe_ray import quickstart
+
+    settled = quickstart.config_of_run(run_id, overrides(set_, None))
+    run_job("export", settled, lambda run: quickstart.export_job(run, run_id), as_json, dry_run)
+
+
+@adapters_app.command("list")
+def adapters_list(as_json: AsJson = False) -> None:
+    """List finished adapters and merged models."""
+    from pe_ray.store import manifest
+    from pe_ray.store.paths import Home
+
+    home, rows = Home.find(), []
+    for kind in ("adapters", "models"):
+        for name in home.names(kind):
+            for version in home.versions(kind, name):
+                path = home.root / kind / name / str(version)
+                found = manifest.read(path)
+                parent = found.parents.get("run", "")
+                rows.append(
+                    {
+                        "ref": f"{name}@{version}",
+                        "form": found.kind,
+                        "run": parent,
+                        "created_at": found.created_at,
+                        "path": str(path),
+                    }
+                )
+    if as_json:
+        typer.echo(json.dumps(rows, indent=1))
+    for row in () if as_json else rows:
+        typer.echo(f"{row['ref']:<24}{row['form']:<10}{row['run']:<36}{row['created_at']}  {row['path']}")
+    if not rows and not as_json:
+        say("none yet; run `pe-ray train`, then `pe-ray export`")
