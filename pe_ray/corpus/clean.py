@@ -16,8 +16,8 @@ import ftfy
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from bs4 import BeautifulSoup
 
+from pe_ray.corpus import markup
 from pe_ray.corpus.columns import Turns, with_column, with_texts
 
 FTFY = ftfy.TextFixerConfig(
@@ -46,19 +46,13 @@ JOINERS = re.compile("(?<=[\x00-\x7f])[\u200c\u200d]+|[\u200c\u200d]+(?=[\x00-\x
 CONTROL = re.compile("[\x00-\x08\x0b\x0e-\x1f\x7f-\x84\x86-\x9f]")
 LINE_ENDS = re.compile("\r\n?|[\x0b\x0c\x85\u2028\u2029]")
 ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
-BLOCK_TAGS = ("p", "div", "br", "li", "ul", "ol", "tr", "blockquote", "h1", "h2", "h3", "h4", "h5", "h6", "hr")
-OTHER_TAGS = (
-    *("a", "abbr", "b", "big", "body", "center", "code", "del", "em", "figure", "font", "head", "html", "i", "iframe"),
-    *("img", "ins", "link", "meta", "noscript", "nobr", "o:p", "pre", "s", "script", "small", "span", "strike"),
-    *("strong", "style", "sub", "sup", "svg", "table", "tbody", "td", "th", "thead", "title", "tt", "u", "video"),
-)
-TAG = re.compile(rf"<!--|<!doctype|</?(?:{'|'.join((*BLOCK_TAGS, *OTHER_TAGS))})(?=[\s/>])[^<>]*>", re.IGNORECASE)
 CSS_RULE = re.compile(r"[a-z*.#@][\w.#:,>*\- ]{0,80}\{\s*[a-z-]+\s*:[^{}]*\}", re.IGNORECASE)
 TEMPLATE_BLANK = re.compile(
     r"\[(?:insert |your |the |client'?s? |user ?\d*'?s? )*(?:first |last |full )?name\]|\{\{[^{}\n]*\}\}|\{\w*name\}",
     re.IGNORECASE,
 )
-STUCK_SENTENCE = re.compile(r"[.!?](?=[A-Z])(?:(?<=[a-z][a-z].)|(?<=\d.))(?=[A-Z][a-z]|[AI](?:[ ,'’]|$))")
+STUCK_SENTENCE = re.compile(r"[.!?](?=[A-Z])(?:(?<=[a-z][a-z].)|(?<=\d.))(?=[A-Z][a-z]|[AI](?:[ ,'’\n]|$))")
+SPACE = re.compile(r"\s")
 BLANKS, BLANK_AT_LINE_END, EMPTY_LINES = (re.compile(p) for p in ("[ \t]{2,}|\t", " ?\n ?", "\n{3,}"))
 ADDRESS = re.compile(r"://|www\.|@|\.(?:com|org|net|edu|gov|info|html?|php|pdf|js|co\.uk)\b", re.IGNORECASE)
 
@@ -144,22 +138,6 @@ def fix_entities(text: str) -> str:
     return text
 
 
-def fix_html(text: str) -> str:
-    """Tags out, the text of the page left, a line for each block. "I <3 you" and "<unsure>" are no HTML."""
-    if "<" not in text or not TAG.search(text):
-        return text
-    soup = BeautifulSoup(text, "html.parser")
-    for node in soup(["script", "style", "head", "title", "noscript", "iframe"]):
-        node.decompose()
-    for node in soup(list(BLOCK_TAGS)):
-        if node.name in ("br", "hr"):
-            node.replace_with("\n")
-            continue
-        node.insert_before("\n")
-        node.insert_after("\n\n" if node.name == "p" else "\n")
-    return soup.get_text()
-
-
 def fix_css(text: str) -> str:
     """Style rules that lost their tag: `p.p1 {margin: 0px; font: 12px Helvetica}`."""
     return CSS_RULE.sub("", text) if "{" in text else text
@@ -184,19 +162,21 @@ def fix_zero_width(text: str) -> str:
 
 def fix_sentence_gap(text: str) -> str:
     """ "home.But" gets its space; addresses, decimals and abbreviations keep their dots."""
-    if not STUCK_SENTENCE.search(text):
-        return text
-    return re.sub(r"\S+", lambda m: m.group() if ADDRESS.search(m.group()) else _part(m, text), text)
+    pieces, start, word_end, is_address = [], 0, 0, False
+    for gap in STUCK_SENTENCE.finditer(text):
+        if gap.end() > word_end:
+            word_start = 1 + max(text.rfind(blank, word_end, gap.start()) for blank in " \n\t")
+            word_start, word_end = max(word_start, word_end), _word_end(text, gap.end())
+            is_address = ADDRESS.search(text, word_start, word_end) is not None
+        if not is_address:
+            pieces.append(text[start : gap.end()])
+            start = gap.end()
+    return " ".join([*pieces, text[start:]]) if pieces else text
 
 
-def _part(match: re.Match[str], text: str) -> str:
-    # the pattern looks past the word's end, so it is matched in the whole text and applied to this word
-    gaps = [g.end() for g in STUCK_SENTENCE.finditer(text, match.start(), min(len(text), match.end() + 1))]
-    pieces, start = [], match.start()
-    for gap in gaps:
-        pieces.append(text[start:gap])
-        start = gap
-    return " ".join([*pieces, text[start : match.end()]])
+def _word_end(text: str, at: int) -> int:
+    blank = SPACE.search(text, at)
+    return blank.start() if blank else len(text)
 
 
 def fix_whitespace(text: str) -> str:
@@ -213,7 +193,7 @@ STEPS: tuple[tuple[str, Callable[[str], str]], ...] = (
     ("encoding", fix_encoding),
     ("control", fix_control),
     ("entities", fix_entities),
-    ("html", fix_html),
+    ("html", markup.text_of),
     ("css", fix_css),
     ("unicode", fix_unicode),
     ("spaces", fix_spaces),
