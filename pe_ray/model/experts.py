@@ -14,9 +14,9 @@ from __future__ import annotations
 from functools import partial
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pe_ray.model.dropout import dropout, factor_like
 from pe_ray.model.forms import FORMS, Form, Middle, Pairs, choose, sets
 from pe_ray.model.lora import low_rank_in
 from pe_ray.model.mix import sort_by_set
@@ -73,8 +73,8 @@ class LoRAExperts(nn.Module):
         gate_NI, up_NI = self.base.gate_proj(hidden_NH), self.base.up_proj(hidden_NH)
         drops = self.training and self.dropout > 0
         # One draw for all slots of a token: they go to different experts.
-        keep_NI = F.dropout(torch.ones_like(gate_NI), self.dropout) if drops else None
-        x_NH = F.dropout(hidden_NH, self.dropout, self.training).to(gate_NI.dtype)  # they differ under autocast
+        keep_NI = factor_like(gate_NI, self.dropout) if drops else None
+        x_NH = dropout(hidden_NH, self.dropout, self.training).to(gate_NI.dtype)  # they differ under autocast
         middle = Middle(gate_NI, up_NI, x_NH, keep_NI, routing, self.base.act_fn)
         mixed_NI, delta_NH = form(middle, self.pairs(gate_NI.dtype))
         return self.base.down_proj(mixed_NI) + delta_NH

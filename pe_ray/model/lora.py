@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pe_ray.model.dropout import dropout
+
 
 class LoRALinear(nn.Module):
     """`base(x) + scale * B A dropout(x)` (Hu et al. 2021, arXiv 2106.09685); A is random and B zero at first.
@@ -31,7 +33,7 @@ class LoRALinear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """`x` [..., I] to [..., O]."""
-        low = F.linear(F.dropout(x, self.dropout, self.training), self.A.to(x.dtype))
+        low = F.linear(dropout(x, self.dropout, self.training), self.A.to(x.dtype))
         out = self.base(x)
         delta = torch.addmm(out.flatten(0, -2), low.flatten(0, -2) * self.scale, self.B.to(x.dtype).T)
         return delta.view_as(out)
