@@ -12,7 +12,9 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,7 +24,7 @@ import pyarrow.compute as pc
 
 from pe_ray.safety import pii
 from pe_ray.safety.pii.lexicon import fold
-from pe_ray.safety.pii.masking import MOST_PASSES, find, may_hold, put
+from pe_ray.safety.pii.masking import MOST_PASSES, find, may_hold, may_hold_each, put
 from pe_ray.safety.pii.names import evident
 from pe_ray.safety.pii.spans import Span, merge
 
@@ -76,16 +78,20 @@ def apply(
     messages = _combined(table["messages"])
     turns = messages.flatten()
     texts = turns.field("text").to_pylist()
+    held = _may_hold(turns.field("text"), settings)
     metadata = table["metadata"].to_pylist()
     bounds = np.concatenate([[0], np.cumsum(pc.fill_null(pc.list_value_length(messages), 0).to_numpy())])
     personas = pc.equal(table["content_type"], "dual_persona").to_pylist()
     counts: list[Counter[str]] = []
     changed = False
     for row, (start, end) in enumerate(zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True)):
-        if not _suspect(texts[start:end], metadata[row], settings):
+        told = _parsed(metadata[row]) if any(f in (metadata[row] or "") for f in FIELDS) else None
+        exempt = _persona_names(told) if told and personas[row] else frozenset()
+        if not any(held[start:end]) and _is_clear(told, exempt, settings):
             counts.append(Counter())
             continue
-        case = Case(texts[start:end], metadata[row], _persona_names(metadata[row]) if personas[row] else frozenset())
+        case = Case(texts[start:end], metadata[row], exempt)
+        case.found = {texts[i]: [] for i in range(start, end) if not held[i]}
         mask(case, settings)
         texts[start:end], metadata[row] = case.texts, case.metadata
         counts.append(case.counts)
@@ -109,20 +115,50 @@ def mask(case: Case, settings: Settings) -> None:
             return
 
 
-def _suspect(texts: list[str | None], metadata: str | None, settings: Settings) -> bool:
-    """The gate of a record."""
-    return (
-        settings.ner is not None
-        or any(f in metadata for f in FIELDS if metadata)
-        or any(may_hold(text) for text in texts if text)
-    )
+def _may_hold(texts: pa.StringArray, settings: Settings) -> list[bool]:
+    """The gate of each text; a model of names looks at all of them."""
+    return [True] * len(texts) if settings.ner is not None else may_hold_each(pc.fill_null(texts, ""))
+
+
+def _is_clear(told: dict[str, Any] | None, exempt: frozenset[str], settings: Settings) -> bool:
+    """The gate of what a record's metadata tells."""
+    if not told:
+        return True
+    if settings.ner is not None:
+        return False
+    fields = ((n, v) for n, v in told.items() if n in SPEAKERS or n in FREE_TEXT)
+    leaves = ((n, leaf) for name, value in fields for n, leaf in _strings(name, value))
+    return all(_is_persona(n, leaf, exempt) or _is_nobody(n, leaf) for n, leaf in leaves)
+
+
+def _is_persona(name: str, value: str, exempt: frozenset[str]) -> bool:
+    return name in INNER_SPEAKERS and value.isalpha() and fold(value) in exempt
+
+
+def _strings(name: str, value: Any) -> Iterator[tuple[str, str]]:
+    """Every string in a field, under the name that it stands under; JSON inside a string is opened."""
+    if isinstance(value, dict):
+        for inner, leaf in value.items():
+            yield from _strings(inner, leaf)
+    elif isinstance(value, list):
+        for leaf in value:
+            yield from _strings(name, leaf)
+    elif isinstance(value, str):
+        inner = _opened(value) if name in FREE_TEXT and value[:1] in "[{" else None
+        yield from [(name, value)] if inner is None else _strings("", inner)
+
+
+@lru_cache(maxsize=4096)  # titles, speakers and the traits of personas come again and again
+def _is_nobody(name: str, value: str) -> bool:
+    return not may_hold(value) and not (name in INNER_SPEAKERS and _speakers(value, frozenset()))
 
 
 def _known(case: Case, data: dict[str, Any] | None, settings: Settings) -> frozenset[str]:
     """Words that are names somewhere in this record: by a cue, or because they speak."""
     words: set[str] = set()
     for text in case.texts:
-        words |= evident(text, _spans(text, case, settings))
+        if spans := _spans(text, case, settings):
+            words |= evident(text, spans)
     for name in SPEAKERS:
         value = (data or {}).get(name)
         if isinstance(value, str):
@@ -199,9 +235,9 @@ def _put(text: str, spans: list[Span], case: Case, settings: Settings) -> str:
     return text
 
 
-def _persona_names(metadata: str | None) -> frozenset[str]:
+def _persona_names(told: dict[str, Any]) -> frozenset[str]:
     """The words of the names on a record's persona cards."""
-    cards = _opened(str((_parsed(metadata) or {}).get("personas", "")))
+    cards = _opened(str(told.get("personas", "")))
     if not isinstance(cards, list):
         return frozenset()
     names = [c["name"] for c in cards if isinstance(c, dict) and isinstance(c.get("name"), str)]

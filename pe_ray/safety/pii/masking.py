@@ -13,7 +13,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from pe_ray.safety.pii import keep
+from pe_ray.safety.pii.cues import CAPITALS, LOWER_NEEDS
 from pe_ray.safety.pii.lexicon import fold, lexicon
 from pe_ray.safety.pii.names import find_names, may_hold_names
 from pe_ray.safety.pii.numbers import find_numbers
@@ -28,6 +32,8 @@ Tier = Literal["patterns", "presidio"]
 DIGITS = "0123456789"
 SIGNS = f"{DIGITS}@/_"
 """One of these, a dot before a letter, or a spelt "dot" stands in every mail, number, address and account."""
+SIGN_OR_CUE = rf"[{SIGNS}]|\.[A-Za-z]|(?i:dot)|{'|'.join(map(re.escape, LOWER_NEEDS))}"  # of RE2, over a column
+"""What every text has that holds more than a capitalised name."""
 BEFORE, AFTER = 72, 160
 """How far a cue may stand before its number, and a town behind its house number, in characters."""
 MOST_PASSES = 8
@@ -38,6 +44,17 @@ LIKE_HELP_LINES = frozenset({"phone", "card", "ssn", "record_number", "id_docume
 def may_hold(text: str) -> bool:
     """The gate: False for a text in which `find` (without a model of names) finds nothing."""
     return may_hold_patterns(text) or may_hold_names(text, lexicon())
+
+
+def may_hold_each(texts: pa.StringArray) -> list[bool]:
+    """`may_hold` of each text of a column: one expression over all of them, then a look at the capitalised words."""
+    lex = lexicon()
+    quiet = lex.common - lex.gate
+    signs = pc.match_substring_regex(texts, SIGN_OR_CUE).to_pylist()
+    return [
+        may_hold(text) if sign else not quiet.issuperset(CAPITALS.findall(text)) and may_hold_names(text, lex)
+        for text, sign in zip(texts.to_pylist(), signs, strict=True)
+    ]
 
 
 def may_hold_patterns(text: str) -> bool:
