@@ -55,7 +55,11 @@ class Rule:
     fiction: int = 0
     bare: int = KEEP
     weight: float = 0.0
-    """Share of the bias score that a hit costs."""
+    """Share of a score that a hit costs: of the bias score, of appropriateness."""
+    means: str = ""
+    """The rule in plain words, for whoever edits it."""
+    source: str = ""
+    """Where the rule comes from."""
 
     @property
     def name(self) -> str:
