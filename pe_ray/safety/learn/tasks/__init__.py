@@ -1,0 +1,1 @@
+"""Tasks, one to a file: what can be trained."""

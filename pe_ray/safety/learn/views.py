@@ -1,0 +1,35 @@
+"""How a text becomes the tokens that a model is taught with. A model names its view, and reads with it ever after.
+
+A token that begins with `MARK` says something of the whole text (a rule that fired, a capital word); it has no letters
+and no neighbours.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from pe_ray.safety.normalise import fold
+
+MARK = "\x02"
+TOKEN = re.compile(r"[a-z0-9]+(?:'[a-z]+)*|\[[a-z]+\]|[^\sa-z0-9]")
+STRETCH = re.compile(r"([a-z!?.])\1{2,}")
+SHOUT = re.compile(r"\b[A-Z]{3,}\b")
+APOSTROPHES = str.maketrans("’‘`", "'''")
+FOLDED = re.compile(r"[a-z0-9']+|[^\sa-z0-9']")
+
+
+def plain(text: str) -> list[str]:
+    """Words in small letters, and each sign by itself; stretched letters are cut to two, and shouting is marked."""
+    found = TOKEN.findall(STRETCH.sub(r"\1\1", text.lower().translate(APOSTROPHES)))
+    if SHOUT.search(text):
+        found.append(f"{MARK}shout")
+    return found
+
+
+def folded(text: str) -> list[str]:
+    """As the rules read it: contractions written out and disguises taken off."""
+    return FOLDED.findall(fold(text))
+
+
+VIEWS: dict[str, Callable[[str], list[str]]] = {"plain": plain, "folded": folded}
