@@ -1,4 +1,4 @@
-"""What is left of the work when a program is killed: `pe-ray bench faults corpus`.
+"""What is left of the work when a program is killed: `pe-ray bench faults corpus`; for `train`, see faults_train.py.
 
 A corpus of generated dialogues is built once without a break. Then builds of it are killed (SIGKILL, the whole process
 tree) at moments drawn over all phases, twice in each home, and run again until they finish; and builds meet a full disk
@@ -22,8 +22,8 @@ from pe_ray.bench.building import BuildFailed, Workshop
 from pe_ray.bench.disk import Disk
 from pe_ray.bench.document import Result, at_least, measured
 
-PURPOSE = "Kill a corpus build at moments over all its phases, fill its disk, and compare what it becomes."
-SUBJECTS = ("corpus",)
+PURPOSE = "Kill a corpus build (and fill its disk) or training runs at random moments, and compare what they become."
+SUBJECTS = ("corpus", "train")
 FORM = "jsonl"
 COMPARED = (
     *("records/*.parquet", "review.parquet", "rejects.parquet", "quarantine.jsonl", "clusters.parquet"),
@@ -67,14 +67,19 @@ class Whole:
 def arguments(parser: argparse.ArgumentParser) -> None:
     """The options of this area."""
     parser.add_argument("subject", choices=SUBJECTS, help="whose work is interrupted")
-    parser.add_argument("--rounds", type=at_least(1), default=LEAST_ROUNDS, help="kills that hit a running build")
-    parser.add_argument("--records", type=at_least(100), default=1500, help="of the corpus")
-    parser.add_argument("--engine", choices=("local", "ray"), default="local", help="of the builds")
+    parser.add_argument("--rounds", type=at_least(1), default=LEAST_ROUNDS, help="kills that hit a running one")
+    parser.add_argument("--records", type=at_least(100), default=1500, help="corpus: of the corpus")
+    parser.add_argument("--engine", choices=("local", "ray"), default="local", help="corpus: of the builds")
+    parser.add_argument("--no-ray", action="store_true", help="train: only runs in one process")
     parser.add_argument("--seed", type=at_least(0), default=7, help="of the moments")
 
 
 def run(args: argparse.Namespace) -> list[Result]:
     """The counts."""
+    if args.subject == "train":
+        from pe_ray.bench import faults_train
+
+        return faults_train.run(args.rounds, args.seed, not args.no_ray, say)
     with TemporaryDirectory(prefix="pe_ray-faults-") as name:
         bench = Bench(Path(name), args.records, args.engine)
         whole = bench.unbroken()

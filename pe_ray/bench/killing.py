@@ -114,7 +114,7 @@ def kill(command: Sequence[str], environ: Mapping[str, str], corpus: Path, parts
             time.sleep(POLL_S)
         time.sleep(moment.delay_s)
         if killed := process.poll() is None:
-            _kill_tree(process.pid)
+            kill_tree(process.pid)
         return Ended(killed, process.wait(), watch.place(parts), _text(stderr))
 
 
@@ -179,7 +179,7 @@ def _started(command: Sequence[str], environ: Mapping[str, str], stderr: IO[str]
     )
 
 
-def _kill_tree(pid: int) -> None:
+def kill_tree(pid: int) -> None:
     """Of all at once, as when the power goes; returns when none of them can write any more."""
     root = psutil.Process(pid)
     tree = [root, *root.children(recursive=True)]

@@ -7,7 +7,6 @@ horizon, evaluations). There is no generator state and no data cursor to keep: b
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -92,7 +91,7 @@ class Checkpoints:
         facts: dict[str, Any],
     ) -> None:
         """The files, the manifest last; then remove what need not be kept."""
-        shutil.rmtree(target, ignore_errors=True)
+        manifest.remove(target)
         with manifest.stage(target, kind=KIND, parents=self.parents) as out:
             save_file(weights, out / "weights.safetensors")
             save_file(moments, out / "optimizer.safetensors")
@@ -106,7 +105,7 @@ class Checkpoints:
         good = finished(self.directory, verify=True)
         for path in self.directory.glob("*step_*"):
             if path not in {c.path for c in good}:
-                shutil.rmtree(path, ignore_errors=True)
+                manifest.remove(path)
         return good[-1] if good else None
 
     def at(self, step: int) -> Checkpoint:
@@ -124,7 +123,7 @@ class Checkpoints:
         kept = {c.path for c in have[-self.keep :]} | {c.path for c in _best(have)}
         for checkpoint in have:
             if checkpoint.path not in kept:
-                shutil.rmtree(checkpoint.path)
+                manifest.remove(checkpoint.path)
 
 
 def restore(checkpoint: Checkpoint, parameters: Mapping[str, nn.Parameter], optimizer: torch.optim.Optimizer) -> None:
