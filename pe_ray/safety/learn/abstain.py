@@ -2,7 +2,7 @@
 
     reasons(["", "ok", "Ich weiss heute nicht weiter."]) == ["empty", "1 word, fewer than 3", "language: de"]
 
-Looking at a text costs some ten microseconds; the detector of languages is asked only where small words show no English.
+Looking at a text costs some ten microseconds; the detector is asked only where small words show no English.
 """
 
 from __future__ import annotations
