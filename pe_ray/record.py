@@ -17,6 +17,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Any, Literal
 
 import pyarrow as pa
@@ -256,7 +257,16 @@ def to_table(records: Iterable[Record]) -> pa.Table:
 
 def from_table(table: pa.Table) -> Iterator[Record]:
     """The records of a table that has at least the columns of `RECORD_SCHEMA`."""
-    for row in table.select([n for n in RECORD_SCHEMA.names if n not in ("changes", "verdicts")]).to_pylist():
-        row["messages"] = tuple(Message(m["role"], m["text"]) for m in row["messages"])
-        row["metadata"] = json.loads(row["metadata"])
-        yield Record(**row)
+    told = {n: table[n].to_pylist() for n in RECORD_SCHEMA.names if n not in ("messages", "changes", "verdicts")}
+    told["metadata"] = map(json.loads, told["metadata"])
+    for messages, *values in zip(_conversations(table), *told.values(), strict=True):
+        yield Record(**dict(zip(told, values, strict=True)), messages=messages)
+
+
+def _conversations(table: pa.Table) -> Iterator[tuple[Message, ...]]:
+    """The messages of each row; read as flat columns, since a dictionary for each turn costs more than the turn."""
+    column = table["messages"].combine_chunks()
+    flat = column.flatten()
+    said = map(Message, flat.field("role").to_pylist(), flat.field("text").to_pylist())
+    for length in column.value_lengths().to_pylist():
+        yield tuple(islice(said, length or 0))
