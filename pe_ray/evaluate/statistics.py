@@ -31,7 +31,7 @@ class Dependence:
 
 @dataclass(frozen=True)
 class Proportion:
-    """`hits` of `trials`, with Wilson's 95 % interval; None throughout where nothing was tried."""
+    """`hits` of `trials`, with a 95 % interval; None throughout where nothing was tried."""
 
     hits: int
     trials: int
@@ -96,6 +96,17 @@ def wilson(hits: int, trials: int) -> Proportion:
     middle = (p + z2 / (2 * trials)) / (1 + z2 / trials)
     half = NORMAL_95 / (1 + z2 / trials) * math.sqrt(p * (1 - p) / trials + z2 / (4 * trials**2))
     return Proportion(hits, trials, p, max(0.0, middle - half), min(1.0, middle + half))
+
+
+def clopper_pearson(hits: int, trials: int) -> Proportion:
+    """A proportion with the exact 95 % interval (Clopper and Pearson 1934): never too narrow, also near 0 and 1."""
+    from scipy.stats import beta
+
+    if not trials:
+        return Proportion(0, 0, None, None, None)
+    low = float(beta.ppf(0.025, hits, trials - hits + 1)) if hits else 0.0
+    high = float(beta.ppf(0.975, hits + 1, trials - hits)) if hits < trials else 1.0
+    return Proportion(hits, trials, hits / trials, low, high)
 
 
 def auc(score_N: np.ndarray, positive_N: np.ndarray) -> float | None:
