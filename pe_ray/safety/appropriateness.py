@@ -17,19 +17,29 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
-from pe_ray.safety import context
 from pe_ray.safety.normalise import Normalised, normalise
 from pe_ray.safety.output import CAREFUL, EXCUSED
 from pe_ray.safety.rules import KEEP, Rule, RuleSet, load, read
 from pe_ray.safety.triage import TRIAGE_FILES
 
 FOLDER = "appropriateness"
-FILES = (f"{FOLDER}/must", f"{FOLDER}/must_not", "output")
+OUTPUT = "output"
+FILES = (f"{FOLDER}/must", f"{FOLDER}/must_not", OUTPUT)
 OUTPUT_WEIGHT = 0.85
 """What a rule of the output filter costs, which has no weight of its own."""
-GIVEN_WITHOUT_MUST = 0.5
-"""The share that a category gives which asks for nothing with a must."""
-SENTENCE = re.compile(r"[^.?!\n]+[.?!\n]?")
+SENTENCE = re.compile(r"[^.?!\n]{1,800}[.?!\n]?")
+"""A sentence, or as much of it as a pattern may run over: its cost grows with the square of that."""
+DENIED = re.compile(
+    r"\b(?:not|never|no|none|nothing|nobody|neither|nor|without|hardly|(?:rather|other) than|instead of)"
+    r"(?! only\b| just\b)(?: (?!but\b|because\b|so\b|unless\b)[a-z0-9'-]+){0,6} $"
+)
+"""A negation that reaches up to here. That of `context` is made for what people say of their own danger."""
+REPORTED = re.compile(
+    r"\b(?:if|whether|wonder\w*|thoughts? (?:that|of|like)|"
+    r"(?:you|do you|ever|sometimes) (?:think|thought|feel|felt|believe|said|say|mention\w*|worry|fear)|"
+    r"mind|brain|voice|part of you|depression|pain|illness|lies?|telling you|convinc\w*)\b[^.?!;]*$"
+)
+"""What the client thinks, said back to them; the output filter's rules would take it for the helper's opinion."""
 QUOTED = re.compile(r"“[^“”]{1,400}”|\"[^\"]{1,400}\"")
 
 
@@ -41,6 +51,8 @@ class Category:
     must: tuple[frozenset[str], ...]
     should: tuple[frozenset[str], ...]
     must_not: frozenset[str]
+    given: float
+    """The share of the score that a reply has without a sign of any of them."""
     triage_class: str = ""
 
     @property
@@ -98,9 +110,7 @@ def assess(texts: Sequence[str], category: str, *, whole: bool = True) -> Findin
     `whole`: the conversation is all there; of a part, what it leaves out is not held against it.
     """
     wanted = categories()[category]
-    first: dict[str, Found] = {}
-    for found in _matches(texts, load(*FILES), wanted.sought):
-        first.setdefault(found.rule.id, found)
+    first = {found.rule.id: found for found in _matches(texts, load(*FILES), wanted.sought)}
     share, missed = _share(wanted, first.keys()) if whole else (1.0, ())
     broken = [first[name].rule for name in sorted(wanted.must_not & first.keys())]
     for rule in broken:
@@ -126,40 +136,50 @@ def _share(wanted: Category, signs: Any) -> tuple[float, tuple[str, ...]]:
     missed = tuple("|".join(sorted(d)) for d, _ in demands if not d & signs)
     total = sum(worth for _, worth in demands)
     share = sum(worth for d, worth in demands if d & signs) / total if total else 1.0
-    return (share if wanted.must else GIVEN_WITHOUT_MUST + (1 - GIVEN_WITHOUT_MUST) * share), missed
+    return wanted.given + (1 - wanted.given) * share, missed
 
 
 def _matches(texts: Sequence[str], rules: RuleSet, sought: frozenset[str]) -> Iterator[Found]:
+    """The first place of each rule."""
+    open_rules = set(sought)
     for number, text in enumerate(texts):
         folded = normalise(QUOTED.sub(lambda m: " " * len(m.group()), text))
         among = rules.gate.narrow(folded.text)
         for sentence in SENTENCE.finditer(folded.text):
             for rule in rules.candidates(sentence.group(), among):
-                if rule.id in sought:
-                    yield from _in_sentence(rule, sentence, folded, number)
+                if rule.id in open_rules and (span := _in_sentence(rule, sentence, folded)):
+                    open_rules.remove(rule.id)
+                    yield Found(rule, number, *span)
 
 
-def _in_sentence(rule: Rule, sentence: re.Match[str], folded: Normalised, number: int) -> Iterator[Found]:
+def _in_sentence(rule: Rule, sentence: re.Match[str], folded: Normalised) -> tuple[int, int] | None:
+    """Where a rule matches in a sentence, in characters of the whole text as it was given."""
     words, offset = sentence.group(), sentence.start()
     if rule.id in EXCUSED and CAREFUL.search(words):
-        return
+        return None
     for match in rule.regex.finditer(words):
-        if match.end() > match.start() and (
-            rule.negated == KEEP or not context.read(words, match.start(), match.end(), "", "").negated
-        ):
-            yield Found(rule, number, *folded.origin(offset + match.start(), offset + match.end()))
+        ahead = words[: match.start()]
+        if rule.negated != KEEP and DENIED.search(ahead):
+            continue
+        if rule.group == OUTPUT and (words.endswith("?") or REPORTED.search(ahead)):
+            continue
+        return folded.origin(offset + match.start(), offset + match.end())
+    return None
 
 
 def _category(name: str, row: Mapping[str, Any], every: Sequence[str]) -> Category:
-    unknown = set(row) - {"class", "must", "should", "must_not"}
+    unknown = set(row) - {"class", "given", "must", "should", "must_not"}
     if unknown:
-        raise ValueError(f"categories.toml: {name} has {sorted(unknown)[0]!r}; class, must, should, must_not are known")
+        raise ValueError(
+            f"categories.toml: {name} has {sorted(unknown)[0]!r}; class, given, must, should and must_not are known"
+        )
     own = [_full("must_not", rule) for rule in row.get("must_not", ())]
     return Category(
         name,
         tuple(_demand(d) for d in row.get("must", ())),
         tuple(_demand(d) for d in row.get("should", ())),
         frozenset([*every, *own]),
+        float(row.get("given", 0.0)),
         row.get("class", ""),
     )
 
