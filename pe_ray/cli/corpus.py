@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pe_ray.cli.door import AsJson, ConfigFile, DryRun, Overrides, RunId, load_config, newest, run_job, say
+from pe_ray.cli.review import review_app
 
 if TYPE_CHECKING:
     from pe_ray.config import Config
 
 corpus_app = typer.Typer(help="Build and look at a corpus.", no_args_is_help=True)
+corpus_app.add_typer(review_app, name="review")
 generate_app = typer.Typer(
     help="Write records with a language model, held for review where they must be.", no_args_is_help=True
 )

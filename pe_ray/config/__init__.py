@@ -8,6 +8,7 @@ from pe_ray.config.corpus import (
     DuplicateConfig,
     EvalSetSpec,
     PiiConfig,
+    ReviewConfig,
     SourceSpec,
 )
 from pe_ray.config.generate import GenerateConfig
@@ -41,6 +42,7 @@ __all__ = [
     "ModelConfig",
     "PiiConfig",
     "ProgressConfig",
+    "ReviewConfig",
     "Section",
     "ServeConfig",
     "SourceSpec",

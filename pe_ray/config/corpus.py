@@ -96,6 +96,13 @@ class CheckConfig(Section):
     """A record in which triage finds this level or more waits for clinical review."""
 
 
+class ReviewConfig(Section):
+    """Clinical review of held records."""
+
+    two_person: bool = False
+    """A held record needs the approval of two different reviewers."""
+
+
 class PiiConfig(Section):
     """Personal data: found in three tiers, and replaced by stable surrogates."""
 
@@ -178,6 +185,8 @@ class CorpusConfig(Section):
     """Share of kept records that no step of training ever reads."""
     checks: CheckConfig = CheckConfig()
     """Thresholds; changing one does not recompute the annotations."""
+    review: ReviewConfig = ReviewConfig()
+    """Who must approve a held record before it is decided on like any other."""
     pii: PiiConfig = PiiConfig()
     """Personal data."""
     duplicates: DuplicateConfig = DuplicateConfig()

@@ -5,7 +5,8 @@ It works on key columns, not on text, and on whole columns at a time. A record i
 1. rejected by `clean`, if nothing usable was left of it;
 2. rejected by `decontaminate`, if an evaluation set holds its words;
 3. rejected by `dedup`, if another record says the same (the reason names that record);
-4. held for review, if triage or the class or category of it or of a duplicate asks for it, whatever its scores;
+4. held for review, if triage or the class or category of it or of a duplicate asks for it, whatever its scores, unless
+   reviewers approved it as it is now; rejected by `review`, if a reviewer rejected it;
 5. rejected by the first check whose score is under the threshold;
 6. rejected by `balance`: too many answers to its question (question_cap), too much text from templates (template_cap),
    or more than its source's share (not_selected);
@@ -27,15 +28,17 @@ from pe_ray.config import CheckConfig, CorpusConfig
 from pe_ray.corpus.balance import Balance, choose, hash_rank, share_out
 from pe_ray.corpus.duplicates import KINDS, Duplicates
 from pe_ray.corpus.quality import checks, crisis
+from pe_ray.corpus.review import APPROVED, MARKED, STAGE, TURNED_DOWN, Docket, category_of, labelled, remembered
 from pe_ray.corpus.split import split
 from pe_ray.corpus.stages import LABELS, score_column
+from pe_ray.security.decisions import Matter
 
 KEPT, REJECTED, HELD = "kept", "rejected", "held"
 STATUSES = (KEPT, REJECTED, HELD)
 TEMPLATE = "template"
 TEMPLATE_SHARE = 0.1
 """Most of a source that may be text made by templates."""
-REVIEW = "marked for review"
+REVIEW = MARKED
 
 KEY_COLUMNS = (
     *("id", "source", "uri", "offset", "licence", "domain", "fault", "text_key", "row_key", "group", "content_type"),
@@ -52,6 +55,7 @@ DECISION_COLUMNS = pa.schema(
         ("held_for", pa.list_(pa.string())),
         ("copies", pa.int32()),  # rows in the corpus; more than 1 under on_shortage=repeat
         ("split", pa.string()),
+        ("decided_by", pa.list_(pa.string())),  # the reviewers' decisions in force; null where there is none
         ("stands_for", pa.int64()),  # row of the record that stays in this one's place, or its own
     ]
 )
@@ -76,6 +80,8 @@ class Decisions:
     held_for: list[Sequence[str]] = field(repr=False)
     copies: NDArray[np.int32]
     split: list[str | None]
+    decided_by: dict[int, list[str]] = field(default_factory=dict)
+    """By row: the decisions of reviewers that are in force."""
 
     @classmethod
     def of(cls, num: int) -> Decisions:
@@ -103,6 +109,7 @@ class Decisions:
             "held_for": pa.array(self.held_for, pa.list_(pa.string())),
             "copies": pa.array(self.copies, pa.int32()),
             "split": pa.array(self.split, pa.string()),
+            "decided_by": pa.array([self.decided_by.get(row) for row in range(len(self.split))], pa.list_(pa.string())),
         }
 
 
@@ -116,17 +123,23 @@ def usable(keys: pa.Table) -> NDArray[np.bool_]:
     return pc.and_(pc.is_null(keys["fault"]), pc.is_null(keys["contaminated"])).to_numpy(zero_copy_only=False)
 
 
-def decide(keys: pa.Table, config: CorpusConfig, duplicates: Duplicates) -> Decided:
-    """Decide every row of a table that has `KEY_COLUMNS`; `duplicates` are those of its rows."""
+def decide(keys: pa.Table, config: CorpusConfig, duplicates: Duplicates, docket: Docket | None = None) -> Decided:
+    """Decide every row of a table that has `KEY_COLUMNS`; `duplicates` are those of its rows.
+
+    `docket` is what reviewers decided, nothing without it.
+    """
     found = Decisions.of(len(keys))
     _reject_named(found, keys["fault"], "clean")
     _reject_named(found, keys["contaminated"], "decontaminate")
     _reject_duplicates(found, keys["id"], duplicates)
-    _hold(found, keys, duplicates.stands_for, config.checks.review_level)
+    _hold(found, keys, duplicates, config.checks.review_level, docket or Docket(config.name))
     _reject_by_score(found, keys, config.checks)
     _cap_questions(found, keys, config.max_per_question)
     balance = _balance(found, keys, config)
     _split(found, keys, duplicates.root, config)
+    for row in found.decided_by:
+        if found.kept[row]:
+            found.reason[row] = APPROVED
     table = keys.drop_columns(["verdicts"])
     for name, values in found.columns().items():
         table = table.append_column(name, values)
@@ -158,21 +171,62 @@ def _reject_duplicates(found: Decisions, ids: pa.ChunkedArray, duplicates: Dupli
     found.reject(np.flatnonzero(duplicates.kind > 0), "dedup", reason)
 
 
-def _hold(found: Decisions, keys: pa.Table, stands_for: NDArray[np.int64], review_level: int) -> None:
-    levels = keys["crisis_level"].to_numpy()
-    classes, category, review = keys["crisis_classes"], keys["category"], keys["review"]
-    named = pc.is_in(category, pa.array(list(crisis.HELD_CATEGORIES), pa.string()))
-    signs = (pc.greater(pc.list_value_length(classes), 0), named, pc.equal(review, "required"))
-    told = [pc.fill_null(sign, False).to_numpy(zero_copy_only=False) for sign in signs]  # or_(True, null) is null
-    rows = np.flatnonzero((levels >= review_level) | np.logical_or.reduce(told))
-    reasons: dict[int, list[str]] = defaultdict(list)
-    for row in rows.tolist():
-        why = crisis.held_for(int(levels[row]), classes[row].as_py(), category[row].as_py(), review_level)
-        marked = [REVIEW] if review[row].as_py() == "required" else []
-        reasons[int(stands_for[row])] += why + marked
+def _hold(found: Decisions, keys: pa.Table, duplicates: Duplicates, review_level: int, docket: Docket) -> None:
+    """Hold what must be seen by a clinician, but for what reviewers decided about exactly this."""
+    for row, reasons in sorted(_spread(_held_for(keys, review_level, docket), duplicates).items()):
+        if not found.kept[row]:
+            continue
+        why = sorted(reasons)
+        standing = docket.standing(_matter(keys, row, why, docket))
+        if standing.state in ("approved", "rejected"):
+            found.decided_by[row] = standing.ids
+        if standing.state == "rejected":
+            found.reject(np.array([row]), STAGE, lambda _, ids=standing.ids: f"rejected by decision {ids[0]}")
+        elif standing.state != "approved":
+            found.status[row], found.held_for[row] = STATUSES.index(HELD), why
+
+
+def _matter(keys: pa.Table, row: int, why: Sequence[str], docket: Docket) -> Matter:
+    record_id, content, level = (keys[name][row].as_py() for name in ("id", "row_key", "crisis_level"))
+    return Matter(docket.corpus, record_id, content, tuple(why), level)
+
+
+def _held_for(keys: pa.Table, review_level: int, docket: Docket) -> dict[int, set[str]]:
+    """Why each row must be reviewed: what triage found in it, what it is or was labelled with, and a rejection.
+
+    A rejected record is told of even if nothing holds it any more: what says the same must not take its place.
+    """
+    levels, classes, category = keys["crisis_level"].to_numpy(), keys["crisis_classes"], keys["category"]
+    found = pc.fill_null(pc.greater(pc.list_value_length(classes), 0), False).to_numpy(zero_copy_only=False)
+    reasons: dict[int, set[str]] = defaultdict(set)
+    for row in np.flatnonzero((levels >= review_level) | found).tolist():
+        label = category_of(category[row].as_py())
+        reasons[row] |= set(crisis.held_for(int(levels[row]), classes[row].as_py(), label, review_level))
+    for labels in (labelled(keys), remembered(keys, docket)):
+        for row, why in labels.items():
+            reasons[row] |= set(why)
+    ruled = pc.is_in(keys["id"], pa.array(list(docket.decisions), pa.string())).to_numpy(zero_copy_only=False)
+    for row in np.flatnonzero(ruled).tolist():
+        if docket.standing(_matter(keys, row, (), docket)).state == "rejected":
+            reasons[row].add(TURNED_DOWN)
+    return {row: why for row, why in reasons.items() if why}
+
+
+def _spread(reasons: Mapping[int, set[str]], duplicates: Duplicates) -> dict[int, set[str]]:
+    """The reasons of what stays: its own, those of what it stands for, and of all its near-duplicate cluster.
+
+    A chain of near-duplicates may leave several records, of which one resembles the held one that was removed.
+    """
+    rows = np.fromiter(reasons, np.int64, len(reasons))
+    stays = np.flatnonzero((duplicates.kind == 0) & np.isin(duplicates.root, duplicates.root[rows]))
+    in_cluster: dict[int, list[int]] = defaultdict(list)
+    for row in stays.tolist():
+        in_cluster[int(duplicates.root[row])].append(row)
+    found: dict[int, set[str]] = defaultdict(set)
     for row, why in reasons.items():
-        if why and found.kept[row]:
-            found.status[row], found.held_for[row] = STATUSES.index(HELD), sorted(set(why))
+        for target in (int(duplicates.stands_for[row]), *in_cluster[int(duplicates.root[row])]):
+            found[target] |= why
+    return found
 
 
 def _reject_by_score(found: Decisions, keys: pa.Table, config: CheckConfig) -> None:

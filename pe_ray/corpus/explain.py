@@ -52,7 +52,7 @@ class Story:
     cluster: list[dict[str, Any]]
     """record_id, survivor, likeness, kind of each member of its cluster."""
     decision: dict[str, Any]
-    """stage, reason, held_for, copies, split."""
+    """stage, reason, held_for, copies, split, decided_by (decisions of reviewers)."""
     went_to: str
     """The file that holds it."""
 
@@ -116,7 +116,7 @@ def _story(home: Home, folder: Path, row: Mapping[str, Any]) -> Story:
         verdicts=_verdicts(annotated.get("verdicts") or [], CheckConfig.model_validate(settings["checks"]), row),
         notes=_notes(annotated),
         cluster=_cluster(folder, row["id"]),
-        decision={n: row[n] for n in ("stage", "reason", "held_for", "copies", "split")},
+        decision={n: row.get(n) for n in ("stage", "reason", "held_for", "copies", "split", "decided_by")},
         went_to=_went_to(folder, row),
     )
 
@@ -254,7 +254,8 @@ def _because(decision: Mapping[str, Any]) -> str:
     if decision.get("stage"):
         return f" by {decision['stage']}: {decision['reason']}"
     copies = f", {decision['copies']} times" if (decision.get("copies") or 1) > 1 else ""
-    return f" in {decision['split']}{copies}"
+    approved = f", {decision['reason']}" if decision.get("reason") else ""
+    return f" in {decision['split']}{copies}{approved}"
 
 
 def _conversation(title: str, messages: list[dict[str, str]] | None, missing: str) -> Iterator[str]:

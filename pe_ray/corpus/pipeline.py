@@ -18,11 +18,13 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pe_ray.config import Config, CorpusConfig
 from pe_ray.corpus import duplicates, shards, snapshot
 from pe_ray.corpus.decide import KEY_COLUMNS, decide
 from pe_ray.corpus.duplicates import Spread
+from pe_ray.corpus.review import Docket, remember
 from pe_ray.errors import UserError
 from pe_ray.record import digest
 from pe_ray.store.paths import Home
@@ -92,7 +94,11 @@ def run(config: Config, home: Home, engine: Engine, say: Say = quiet) -> CorpusR
     say(f"corpus: {len(keys)} records; looking for duplicates")
     found = duplicates.find(keys, folders, config.corpus, home, engine.spread)
     clock.add(spent, "de-duplicate")
-    decided = decide(keys, config.corpus, found)
+    docket = Docket.load(home, config.corpus)
+    for problem in docket.problems:
+        say(f"corpus: {problem.where}: {problem.what}; not believed (pe-ray audit verify)")
+    decided = decide(keys, config.corpus, found, docket)
+    remember(home, keys, docket)
     fingerprint = fingerprint_of(decided.table, quarantine, config.corpus)
     clock.add(spent, "balance")
     draft = snapshot.Draft(config, folders, decided, quarantine, fingerprint, spent)
@@ -114,7 +120,8 @@ class Clock:
 
 
 def fingerprint_of(decided: pa.Table, quarantine: Iterable[dict[str, Any]], config: CorpusConfig) -> str:
-    """What this corpus is: ids, cleaned records, decisions, unreadable rows, the configuration and the code's version.
+    """What this corpus is: ids, cleaned records, decisions (the reviewers' too), unreadable rows, the configuration and
+    the code's version.
 
     Where the files lie, the order in which they are read, how they are cut and the engine are left out: they change
     nothing.
@@ -127,4 +134,8 @@ def fingerprint_of(decided: pa.Table, quarantine: Iterable[dict[str, Any]], conf
     specs = sorted(json.dumps(s.model_dump(exclude={"path"}), sort_keys=True) for s in config.sources)
     errors = [json.dumps(u, sort_keys=True) for u in quarantine]
     lines = (json.dumps(row) for batch in rows.to_batches(max_chunksize=4096) for row in batch.to_pylist())
-    return digest(CODE_VERSION, json.dumps(settings, sort_keys=True), *specs, "errors", *errors, "rows", *lines)
+    ruled = decided.filter(pc.is_valid(decided["decided_by"])).select(["id", "decided_by"]).to_pylist()
+    review = sorted(json.dumps(row) for row in ruled)
+    return digest(
+        CODE_VERSION, json.dumps(settings, sort_keys=True), *specs, "errors", *errors, "rows", *lines, *review
+    )

@@ -2,7 +2,7 @@
 
     corpora/<name>/<fingerprint>/
         records/00000.parquet ...   kept records: RECORD_SCHEMA and `split` (train, validation, test)
-        review.parquet              held records: RECORD_SCHEMA and `held_for`
+        review.parquet              held records: RECORD_SCHEMA, `held_for`, `level`, and `content` (what is decided on)
         rejects.parquet             record_id, stage, reason
         quarantine.jsonl            unreadable rows: source, uri, offset (line), field, reason
         clusters.parquet            duplicates: record_id, cluster, survivor, likeness, kind
@@ -20,6 +20,7 @@ manifest: the report can be read, and no later step can take it for a corpus.
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import time
 from collections import Counter, defaultdict
@@ -45,18 +46,21 @@ from pe_ray.corpus.neardup import index as neardup_index
 from pe_ray.corpus.quality import crisis
 from pe_ray.corpus.shards import RECORDS, intact
 from pe_ray.corpus.split import SIDES
-from pe_ray.errors import GateNotMet
-from pe_ray.record import RECORD_SCHEMA, REJECT_SCHEMA
+from pe_ray.errors import GateNotMet, ManifestError
+from pe_ray.record import RECORD_SCHEMA, REJECT_SCHEMA, digest
 from pe_ray.store import manifest
+from pe_ray.store.corpora import open_corpus
 from pe_ray.store.paths import Home
 
 FILE_RECORDS = 5000
 ROW_GROUP_RECORDS = 1000
 KEPT_SCHEMA = RECORD_SCHEMA.append(pa.field("split", pa.string()))
-REVIEW_SCHEMA = RECORD_SCHEMA.append(pa.field("held_for", pa.list_(pa.string())))
+REVIEW_SCHEMA = pa.schema(
+    [*RECORD_SCHEMA, ("held_for", pa.list_(pa.string())), ("level", pa.int8()), ("content", pa.string())]
+)
 DECISION_NAMES = (
     *("id", "source", "uri", "offset", "shard", "position"),
-    *("status", "stage", "reason", "held_for", "copies", "split"),
+    *("status", "stage", "reason", "held_for", "copies", "split", "decided_by"),
 )
 
 
@@ -130,9 +134,10 @@ def write(draft: Draft, home: Home, spread: Spread) -> tuple[Path, dict[str, Any
     stage = ledger.as_stage(fingerprint, str(target / manifest.NAME))
     if problem := _gate(draft, ledger):
         _refuse(draft, ledger, home.corpus(name, "refused") / fingerprint, problem)
-    if not intact(target, "corpus"):
+    if not _usable(target):
         manifest.sweep(target.parent)
         _write(draft, ledger, target, stage, spread)
+    os.utime(target / "records")  # found or written: it is the newest
     if draft.config.corpus.duplicates.save_index and not intact(target / "index", neardup_index.KIND):
         _write_index(draft, target / "index")
     for form in draft.config.corpus.formats:
@@ -140,8 +145,22 @@ def write(draft: Draft, home: Home, spread: Spread) -> tuple[Path, dict[str, Any
     return target, stage
 
 
+def _usable(target: Path) -> bool:
+    """Whether the snapshot is there and whole; one that was changed is removed, since it can be made again."""
+    if not manifest.is_finished(target):
+        return False
+    try:
+        open_corpus(target)
+    except ManifestError:
+        manifest.remove(target)
+        return False
+    return True
+
+
 def _write(draft: Draft, ledger: Ledger, target: Path, stage: dict[str, Any], spread: Spread) -> None:
-    with manifest.stage(target, kind="corpus", parents={"config": config_hash(draft.config, ("corpus",))}) as out:
+    in_force = sorted(set(pc.list_flatten(draft.decided.table["decided_by"]).to_pylist()))
+    parents = {"config": config_hash(draft.config, ("corpus",))} | ({"review": digest(*in_force)} if in_force else {})
+    with manifest.stage(target, kind="corpus", parents=parents) as out:
         (out / "records").mkdir()
         for seconds in spread(write_slice, _slices(draft, out / "records")):
             draft.spent["write"] += seconds
@@ -152,6 +171,7 @@ def _write(draft: Draft, ledger: Ledger, target: Path, stage: dict[str, Any], sp
         )
         (out / card.NAME).write_text(card.render(facts, out / "records"), encoding="utf-8")
         out.facts.update({k: v for k, v in stage.items() if k != "manifest"}, splits=_splits(draft))
+        out.facts["decisions"] = in_force
         out.facts["cpu_s"] = {phase: round(seconds, 3) for phase, seconds in sorted(draft.spent.items())}
 
 
@@ -183,7 +203,10 @@ def fetch(rows: pa.Table, shards: Sequence[Path], checks: CheckConfig) -> pa.Tab
     held = [bool(h) for h in rows["held_for"].to_pylist()]
     verdicts = [_passed(v, h, checks) for v, h in zip(table["verdicts"].to_pylist(), held, strict=True)]
     metadata = [
-        _with_merged(m, told) for m, told in zip(table["metadata"].to_pylist(), rows["merged"].to_pylist(), strict=True)
+        _with_merged(_with_review(m, by), told)
+        for m, by, told in zip(
+            *(c.to_pylist() for c in (table["metadata"], rows["decided_by"], rows["merged"])), strict=True
+        )
     ]
     for name, values in (("verdicts", verdicts), ("metadata", metadata)):
         at = RECORD_SCHEMA.get_field_index(name)
@@ -201,6 +224,14 @@ def _with_merged(metadata: str, told: str | None) -> str:
     if topics:
         known["topics"] = ",".join(topics)
     return json.dumps(known, ensure_ascii=False, sort_keys=True)
+
+
+def _with_review(metadata: str, decided_by: list[str] | None) -> str:
+    """An approved record's metadata: that it was, and by which decisions."""
+    if not decided_by:
+        return metadata
+    told = {"review": "approved", "review_decisions": ",".join(decided_by)}
+    return json.dumps(json.loads(metadata) | told, ensure_ascii=False, sort_keys=True)
 
 
 def _passed(verdicts: list[dict[str, Any]], held: bool, checks: CheckConfig) -> list[dict[str, Any]]:
@@ -223,7 +254,9 @@ def _write_review(draft: Draft, path: Path) -> None:
     with pq.ParquetWriter(path, REVIEW_SCHEMA, compression="zstd") as writer:
         for rows in _batches(draft.with_status(HELD)):
             table = fetch(rows, draft.shards, draft.config.corpus.checks)
-            writer.write_table(table.append_column("held_for", rows["held_for"].combine_chunks()))
+            for name, key in (("held_for", "held_for"), ("level", "crisis_level"), ("content", "row_key")):
+                table = table.append_column(name, rows[key].combine_chunks())
+            writer.write_table(table)
 
 
 def _write_account(draft: Draft, ledger: Ledger, folder: Path, problem: str | None) -> None:
@@ -238,7 +271,7 @@ def _write_account(draft: Draft, ledger: Ledger, folder: Path, problem: str | No
     found = clusters(draft.decided.table["id"], draft.decided.duplicates)
     pq.write_table(found, folder / "clusters.parquet", compression="zstd")
     pq.write_table(_decisions(draft), folder / "decisions.parquet", compression="zstd")
-    corpus = draft.config.corpus.model_dump(mode="json", include={"name", "sources", "checks"})
+    corpus = draft.config.corpus.model_dump(mode="json", include={"name", "sources", "checks", "review"})
     manifest.write_json(folder / "settings.json", corpus)
     draft.spent["write"] += time.process_time() - began
     _write_page(draft, ledger, folder, problem)

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from pe_ray.errors import ManifestError, UserError
 from pe_ray.record import EXAMPLE_SCHEMA, RECORD_SCHEMA, Example, Record, digest, from_table
-from pe_ray.store import manifest
+from pe_ray.store import corpora, manifest
 
 Row = Record | Example
 
@@ -45,13 +45,14 @@ class Store:
 
     @classmethod
     def open(cls, directory: Path, split: str) -> Store:
-        """A finished corpus, or the examples of one; reads the column of splits and nothing else.
+        """A finished corpus, or the examples of one; of its rows, the column of splits and nothing else is read.
 
-        Raises ManifestError for a directory that is not finished, UserError for a split without rows.
+        Raises ManifestError for a directory that is not finished or was changed, UserError for a split without rows.
         """
         found = manifest.read(directory)
         if found.kind not in ("corpus", "examples"):
             raise ManifestError(f"{directory}: holds a {found.kind}; a corpus or its examples are wanted")
+        (corpora.open_corpus if found.kind == "corpus" else corpora.open_examples)(directory)
         under = "records/" if found.kind == "corpus" else ""
         files = {n: f["sha256"] for n, f in found.files.items() if n.startswith(under) and n.endswith(".parquet")}
         names = sorted(n for n in files if "/" not in n.removeprefix(under))

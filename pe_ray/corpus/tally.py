@@ -21,13 +21,14 @@ KEPT, HELD, REJECTED = "kept", "held", "rejected"
 SCORE = "score_"
 BINS = 25
 EXAMPLES_PER_REASON = 2
-NO_FAULT = ("balance", "dedup")
-"""Stages whose rejects say nothing against a text: they are shown no examples of."""
+NO_FAULT = ("balance", "dedup", "review")
+"""Stages whose rejects say nothing against a text, or were held before: they are shown no examples of."""
 
 PARTICULAR = (
     (r"same text as [^\s,]+", "same text as another record"),
     (r"means the same as [^\s,]+", "means the same as another record"),
     (r"like [^\s,]+ of the index", "like a record of the index"),
+    (r"rejected by decision [^\s,]+", "rejected by a reviewer"),
     (r", (?:Jaccard|cosine) [\d.]+$", ""),
     (r"score [\d.]+ is under ([\d.]+).*", r"score under \1"),
 )
@@ -81,7 +82,7 @@ def funnel(keys: pa.Table, ledger: Ledger, checks: Sequence[str]) -> list[tuple[
     lost = Counter(keys["stage"].filter(pc.equal(keys["status"], REJECTED)).to_pylist())
     known = {"clean": "usable", "decontaminate": "in no evaluation set", "dedup": "unique"}
     last = {"balance": "kept in balance"}
-    middle = [c for c in (*checks, *sorted(lost)) if c not in (*known, *last)]
+    middle = [c for c in ("review", *checks, *sorted(lost)) if c not in (*known, *last) and (c != "review" or lost[c])]
     gone = [("readable", ledger.total.errors), *((said, lost[stage]) for stage, said in known.items())]
     gone.append(("not held for review", ledger.total.held_for_review))
     gone += [(f"passed {check}", lost[check]) for check in dict.fromkeys(middle)]

@@ -25,6 +25,7 @@ import pyarrow.parquet as pq
 from pe_ray.errors import BaseModelError
 from pe_ray.record import EXAMPLE_SCHEMA, digest
 from pe_ray.store import manifest
+from pe_ray.store.corpora import open_corpus
 
 VERSION = "1"
 BATCH = 256
@@ -53,11 +54,11 @@ def tokenise(
 
     `chat_template` is a Jinja template, or a file that holds one; without it the tokenizer's own. `max_tokens` cuts an
     example (default: the tokenizer's longest input); a cut one is listed, and one without a learnt token left is
-    dropped and listed. Raises ManifestError for a corpus that is not finished, BaseModelError for a tokenizer that
-    cannot be read, has no template, or whose template cannot be masked.
+    dropped and listed. Raises ManifestError for a corpus that is not finished or was changed, BaseModelError for a
+    tokenizer that cannot be read, has no template, or whose template cannot be masked.
     """
     corpus_dir, tokenizer_dir = Path(corpus_dir), Path(tokenizer_dir)
-    corpus = manifest.read(corpus_dir, "corpus")
+    corpus = open_corpus(corpus_dir)
     tokenizer = _tokenizer(tokenizer_dir, chat_template)
     limit = max_tokens or tokenizer.model_max_length
     name = _hash(tokenizer_dir, tokenizer.chat_template, limit)

@@ -27,6 +27,7 @@ from pe_ray.corpus.tokenise import Tally, encode
 from pe_ray.evaluate.scoring import Scores
 from pe_ray.evaluate.statistics import auc, wilson
 from pe_ray.record import DOMAINS, Example, Record, from_table
+from pe_ray.store.corpora import open_corpus
 from pe_ray.train.data import Examples
 
 DOMAIN = "bias_detection"
@@ -62,6 +63,7 @@ class Statement:
 def statements(corpus_dir: Path, split: str) -> tuple[list[Statement], int]:
     """The labelled records of a split, and how many bias_detection records have no label."""
     wanted = [("split", "=", split), ("domain", "=", DOMAIN)]
+    open_corpus(corpus_dir)
     files = sorted((corpus_dir / "records").glob("*.parquet"))
     found = [r for file in files for r in from_table(pq.read_table(file, filters=wanted))]
     labels = {"true": True, "false": False}

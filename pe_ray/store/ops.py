@@ -1,4 +1,4 @@
-"""The `ops` database: which runs there were, and what was made by them. No client data."""
+"""The `ops` database: which runs there were, what was made by them, and what reviewers decided. No client data."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Column, Connection, Engine, LargeBinary, MetaData, String, Table, Text, desc
+from sqlalchemy import Column, Connection, Engine, Integer, LargeBinary, MetaData, String, Table, Text, desc
 from sqlmodel import Field, Session, SQLModel, select
 
 from pe_ray.errors import RunConflict
+from pe_ray.security import audit
 from pe_ray.store.db import open_database
 from pe_ray.store.paths import Home
 
@@ -44,7 +45,38 @@ def _create_api_key(connection: Connection) -> None:
     ).create(connection)
 
 
-MIGRATIONS = [_create_run, _create_api_key]
+def _create_review(connection: Connection) -> None:
+    """Reviewers, what they decided about held records, labels that hold a record, and the chain of all of it."""
+    audit.create_tables(connection)
+    schema = MetaData()
+    Table(
+        "reviewer",
+        schema,
+        Column("name", String, primary_key=True),
+        Column("public_key", LargeBinary, nullable=False),
+        Column("created_at", String, nullable=False),
+        Column("seal", LargeBinary, nullable=False),  # by the key-encryption key: a row put in by hand has none
+    )
+    texts = ("corpus", "record_id", "content", "held_for", "verb", "reviewer", "reason", "at")
+    Table(
+        "review_decision",
+        schema,
+        Column("id", String, primary_key=True),
+        *(Column(name, Text, nullable=False) for name in texts),
+        Column("level", Integer, nullable=False),
+        Column("signature", LargeBinary, nullable=False),
+    )
+    Table(
+        "held_label",
+        schema,
+        Column("key", String, primary_key=True),  # a record's id, or the digest of its words
+        Column("reason", String, primary_key=True),
+        Column("at", String, nullable=False),
+    )
+    schema.create_all(connection)
+
+
+MIGRATIONS = [_create_run, _create_api_key, _create_review]
 
 API_KEY = Table(
     "api_key",
@@ -52,6 +84,21 @@ API_KEY = Table(
     *(Column(c, String) for c in ("id", "role", "name", "subjects", "created_at", "expires_at", "revoked_at")),
     Column("secret_hash", LargeBinary),
 )
+REVIEWER = Table(
+    "reviewer",
+    MetaData(),
+    *(Column(c, String) for c in ("name", "created_at")),
+    *(Column(c, LargeBinary) for c in ("public_key", "seal")),
+)
+REVIEW_DECISION = Table(
+    "review_decision",
+    MetaData(),
+    *(Column(c, String) for c in ("id", "corpus", "record_id", "content", "held_for", "verb", "reviewer", "reason")),
+    Column("at", String),
+    Column("level", Integer),
+    Column("signature", LargeBinary),
+)
+HELD_LABEL = Table("held_label", MetaData(), *(Column(c, String) for c in ("key", "reason", "at")))
 
 
 class RunRow(SQLModel, table=True):

@@ -21,6 +21,7 @@ from pe_ray.errors import UserError
 from pe_ray.model.base import check_config, load_tokenizer, resolve
 from pe_ray.record import Example, Record, digest, from_table
 from pe_ray.store import manifest
+from pe_ray.store.corpora import open_corpus
 from pe_ray.store.paths import Home
 from pe_ray.train.data import Examples
 from pe_ray.train.loop import fit
@@ -168,7 +169,8 @@ def llama_config(shape: TinyBaseConfig, tokenizer: PreTrainedTokenizerFast) -> L
 
 
 def training_records(corpus_dir: Path) -> Iterator[Record]:
-    """The records of the training split, in the order of the files."""
+    """The records of the training split, in the order of the files. Raises ManifestError if the corpus was changed."""
+    open_corpus(corpus_dir)
     files = sorted((corpus_dir / "records").glob("*.parquet"))
     if not files:
         raise UserError(f"corpus={corpus_dir}: has no records/*.parquet; build it with `pe-ray corpus build`")

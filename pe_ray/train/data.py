@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from pe_ray.errors import UserError
 from pe_ray.record import Example
+from pe_ray.store.corpora import open_examples
 
 
 @dataclass(frozen=True)
@@ -61,9 +62,12 @@ class Examples:
 def read_examples(directory: Path, split: str, experts: Sequence[str]) -> Examples:
     """The examples of one split (`train` or `validation`), in the order of the files.
 
-    Raises UserError if the directory holds no examples, or none of the training split.
+    Raises UserError if the directory holds no examples, or none of the training split, and ManifestError if it is not
+    finished or was changed.
     """
     files = sorted(directory.glob("*.parquet"))
+    if files:
+        open_examples(directory)
     columns, wanted = ["token_ids", "loss_mask", "domain"], [("split", "=", split)]
     tables = [pq.read_table(file, columns=columns, filters=wanted) for file in files]
     table = pa.concat_tables(tables) if tables else None

@@ -7,6 +7,7 @@ import pytest
 
 from pe_ray.errors import UserError
 from pe_ray.record import EXAMPLE_SCHEMA, Example
+from pe_ray.store import manifest
 from pe_ray.train.data import Examples, read_examples
 
 ROWS = [
@@ -21,6 +22,7 @@ def test_examples_come_from_all_files_in_order(tmp_path) -> None:
     for i, rows in enumerate([ROWS[:1], ROWS[1:]]):
         table = pa.Table.from_pylist([dict(zip(EXAMPLE_SCHEMA.names, r, strict=True)) for r in rows], EXAMPLE_SCHEMA)
         pq.write_table(table, tmp_path / f"part-{i}.parquet")
+    manifest.write(tmp_path, kind="examples", parents={}, facts={})
     train = read_examples(tmp_path, "train", EXPERTS)
     assert train.token_T.tolist() == [5, 6, 7, 9, 10] and train.mask_T.tolist() == [0, 1, 1, 0, 1]
     assert train.start_X.tolist() == [0, 3, 5] and train.domain_X.tolist() == [1, 0]
@@ -37,6 +39,7 @@ def test_a_directory_without_training_examples_is_refused(tmp_path) -> None:
         with pytest.raises(UserError, match="no training examples"):
             read_examples(tmp_path, split, EXPERTS)
     pq.write_table(pa.Table.from_pylist([], EXAMPLE_SCHEMA), tmp_path / "part-0.parquet")
+    manifest.write(tmp_path, kind="examples", parents={}, facts={})
     with pytest.raises(UserError, match="no training examples"):
         read_examples(tmp_path, "train", EXPERTS)
     assert len(read_examples(tmp_path, "validation", EXPERTS)) == 0

@@ -79,7 +79,7 @@ def _there(target: Path, parents: dict[str, str], facts: dict[str, Any], ours: b
     if not target.exists() or (target.is_dir() and not any(target.iterdir())):
         return False
     try:
-        found = manifest.read(target, "export")
+        found = manifest.read(target, "export", verify=True)
         if dict(found.parents) == parents and facts.items() <= found.facts.items():
             return True
     except ManifestError:

@@ -23,6 +23,7 @@ from pe_ray.corpus.formats.rows import BATCH, Snapshot
 from pe_ray.errors import UserError
 from pe_ray.record import DOMAINS, EXAMPLE_SCHEMA
 from pe_ray.store import manifest
+from pe_ray.store.corpora import open_examples
 
 FORMAT = "pe_ray.tokens/1"
 SHARD_TOKENS = 1 << 26
@@ -42,7 +43,7 @@ def with_examples(snapshot: Snapshot, tokenizer: str | None) -> Snapshot:
         names = ", ".join(p.name for p in found)
         said = f"tokenizer={tokenizer}: fits {len(fitting)} of" if tokenizer else "tokenizer: not given, and there are"
         raise UserError(f"{said} the examples {names}; give the name of one")
-    manifest.read(fitting[0], "examples")
+    open_examples(fitting[0])
     return replace(snapshot, examples=fitting[0])
 
 

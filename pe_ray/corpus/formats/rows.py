@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from pe_ray.errors import UserError
-from pe_ray.store import manifest
+from pe_ray.store.corpora import open_corpus
 
 BATCH = 256
 """Records in memory at a time."""
@@ -34,8 +34,8 @@ class Snapshot:
 
     @classmethod
     def open(cls, path: Path) -> Snapshot:
-        """Raises ManifestError for a corpus that is not finished, UserError for one without records."""
-        found = manifest.read(path, "corpus")
+        """Raises ManifestError for a corpus that is not finished or was changed, UserError for one without records."""
+        found = open_corpus(path)
         absolute = path.absolute()
         snapshot = cls(absolute, absolute.parent.name, str(found.facts.get("fingerprint", absolute.name)))
         if not snapshot.files:
