@@ -113,6 +113,11 @@ class TrainConfig(Section):
     """Newest checkpoints that stay on disk."""
     workers: int = Field(0, ge=0)
     """Ray Train workers; 0 trains in this process."""
+    min_workers: int | None = Field(None, gt=0)
+    """Fewest workers that Ray Train may go on with while others are missing; empty: all of them."""
+    hang_s: float = Field(1800.0, gt=0)
+    """Seconds without a step after which a run counts as hung and is started again; longer than a step and an
+    evaluation together."""
     micro_batch: int | None = Field(None, gt=0)
     """Packed sequences per forward pass; empty: the profile's."""
     accumulation: int | None = Field(None, gt=0)
@@ -151,6 +156,12 @@ class TrainConfig(Section):
                 f"safety_margin_s={self.margin_s:g} is not shorter than window_s={self.window_s:g}: "
                 "no time would be left to train"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _elastic_fits(self) -> TrainConfig:
+        if self.min_workers is not None and self.min_workers > self.workers:
+            raise ValueError(f"min_workers={self.min_workers} is more than workers={self.workers}")
         return self
 
     @property

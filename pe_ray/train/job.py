@@ -11,18 +11,21 @@ import os
 import pickle
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent import futures
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pe_ray.config import Config
+from pe_ray.config.tree import TrainConfig
 from pe_ray.errors import PeRayError
 from pe_ray.store.paths import Home
 from pe_ray.train import steplog
 
 if TYPE_CHECKING:  # Train's controller imports this file too; it need not wait for transformers (some nine seconds)
+    from pe_ray.train.metrics import Send
     from pe_ray.train.run import OnStep, TrainResult
     from pe_ray.train.setup import Plan
 
@@ -48,12 +51,14 @@ def train(
     Needs a connected Ray. A worker that dies is started again up to `train.failures` times, with all others, from the
     newest checkpoint. Raises PeRayError when Ray Train gives up; the same run id then goes on.
     """
-    from pe_ray.train import setup
+    from pe_ray.train import setup, watchdog
     from pe_ray.train.run import finish, recorded
 
     started = time.time()
     plan = setup.begin(config, examples_dir, base, home, run_id, profile_name)
-    with recorded(plan, home), followed(plan.run_dir, on_step):
+    hang_s = config.train.hang_s
+    bite = partial(watchdog.end_workers, plan.run_dir, hang_s)
+    with recorded(plan, home), followed(plan.run_dir, on_step), watchdog.watched(plan.run_dir, hang_s, bite):
         stage = _fit(plan, started)
     return finish(plan, stage)
 
@@ -70,9 +75,10 @@ def _fit(plan: Plan, started: float) -> dict[str, Any]:
     trainer = TorchTrainer(
         _worker,
         train_loop_config={"plan": pickle.dumps(plan), "driver": os.getpid(), "started": started},
-        torch_config=TorchConfig(backend="nccl" if gpu else "gloo"),
+        # what waits for a rank that hangs fails by then, on whichever machine the rank is
+        torch_config=TorchConfig(backend="nccl" if gpu else "gloo", timeout_s=max(1, round(train.hang_s))),
         scaling_config=rt.ScalingConfig(
-            num_workers=max(1, train.workers),
+            num_workers=_workers(train),
             use_gpu=gpu,
             resources_per_worker={"CPU": 0.5} | ({"GPU": 1} if gpu else {}),
         ),
@@ -93,6 +99,12 @@ def _fit(plan: Plan, started: float) -> dict[str, Any]:
     return dict(result.return_value)
 
 
+def _workers(train: TrainConfig) -> int | tuple[int, int]:
+    """How many workers; a pair lets Ray Train go on with fewer, and take more in again when there is room."""
+    most = max(1, train.workers)
+    return most if train.min_workers in (None, most) else (train.min_workers, most)
+
+
 def _worker(given: dict[str, Any]) -> dict[str, Any] | None:
     """One rank."""
     import ray.train.torch
@@ -110,7 +122,28 @@ def _worker(given: dict[str, Any]) -> dict[str, Any] | None:
     pids = gather(collective, os.getpid())
     if collective.rank == 0:
         process.write_pids(plan.run_dir, given["driver"], pids)
-    return train_rank(plan, collective, started=given["started"])
+    return train_rank(plan, collective, started=given["started"], preempted=_preempted, send=_sender())
+
+
+def _preempted() -> bool:
+    """Whether a machine of this run is about to be taken away; a barrier over the workers."""
+    import ray.train
+
+    return ray.train.get_preemption_info() is not None
+
+
+def _sender() -> Send:
+    """Hands figures to Ray's own metrics, which its Prometheus endpoint shows."""
+    from ray.util.metrics import Gauge
+
+    gauges: dict[str, Any] = {}
+
+    def send(name: str, value: float, labels: Mapping[str, str]) -> None:
+        if name not in gauges:
+            gauges[name] = Gauge(name, description=name.replace("_", " "), tag_keys=tuple(labels))
+        gauges[name].set(value, tags=dict(labels))
+
+    return send
 
 
 @contextmanager

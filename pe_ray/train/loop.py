@@ -22,12 +22,14 @@ from torch import Tensor, nn
 from pe_ray.train import steplog
 from pe_ray.train.checkpoint import Checkpoint, Checkpoints, restore
 from pe_ray.train.collective import Alone, Collective, gather, sum_gradients_
-from pe_ray.train.objective import Objective, total
+from pe_ray.train.objective import Judged, Objective, judge, total
 from pe_ray.train.packing import PackedBatch
 from pe_ray.train.profiles import Profile
 from pe_ray.train.state import FitResult, Settings, State
 from pe_ray.train.window import Window
 
+PREEMPTION_EVERY_S = 10.0
+"""Between two questions whether a machine is being taken away: each is a barrier over all workers."""
 STOPS = ("window", "steps", "early_stop", "signal", "nan")
 
 
@@ -65,16 +67,18 @@ def fit(
     log: steplog.StepLog | None = None,
     collective: Collective | None = None,
     stop_asked: Callable[[], bool] = lambda: False,
+    preempted: Callable[[], bool] | None = None,
 ) -> FitResult:
     """Train what requires a gradient in `model` until the window, the steps, patience or a signal ends it.
 
     `evaluation` is this rank's part of the held-out batches, their weights shares of the whole over all ranks. Rank 0
     keeps the time, writes checkpoints and the log (hand them to every rank: the others only read), and decides to stop;
     `on_step` is called there with every line of the log. With `checkpoints`, a run goes on from the newest one.
+    `preempted` says whether a machine of the run is about to be taken away; every rank is asked at the same step.
     """
     loop = _Loop(
         model, objective, profile, window, settings, hooks, clock, on_step, evaluation, checkpoints, log,
-        collective or Alone(), stop_asked,
+        collective or Alone(), stop_asked, preempted,
     )  # fmt: skip
     loop.resume()
     reason = loop.run(batches.start(loop.state.step))
@@ -98,6 +102,7 @@ class _Loop:
     log: steplog.StepLog | None
     collective: Collective
     stop_asked: Callable[[], bool]
+    preempted: Callable[[], bool] | None
 
     def __post_init__(self) -> None:
         self.parameters = {n: p for n, p in self.model.named_parameters() if p.requires_grad}
@@ -107,6 +112,7 @@ class _Loop:
         self.evaluates = sum(gather(self.collective, len(self.evaluation))) > 0
         self.state = State(horizon_steps=self.settings.steps)
         self.saved_step, self.saved_at = -1, self.clock()
+        self.asked_at, self.leaving = self.clock(), False
         if self.profile.recompute:
             recompute(self.model)
 
@@ -154,6 +160,7 @@ class _Loop:
             return line | {"skipped": True}
         coefficients = self.objective.coefficients
         line |= {"loss": sum(coefficients.get(n, 1.0) * v for n, v in sums.terms.items()), "terms": sums.terms}
+        line |= {"slope": state.slope} if state.slope is not None else {}
         return line | ({"expert_share": sums.share} if sums.share else {})
 
     def _gradients(self, micro_batches: list[PackedBatch]) -> _Sums:
@@ -192,7 +199,7 @@ class _Loop:
     def look_up(self, line: dict[str, Any] | None) -> str | None:
         """After a step: the clock, evaluation, the log, a checkpoint; the reason to stop, if there is one."""
         state, every = self.state, self.settings.eval_every_steps
-        reason = self._agree()
+        reason, leaving = self._agree()
         wanted = state.step % every == 0 if reason is None else reason != "signal"
         gained = wanted and state.eval_step != state.step and self.evaluate()
         evaluated = wanted and state.eval_step == state.step
@@ -202,20 +209,26 @@ class _Loop:
             state.elapsed_s, state.step_s = self.window.elapsed_s, self.window.step_s
             if line is not None:
                 self._write(line, evaluated)
-            if reason or gained or self._due():
+            if reason or gained or self._due() or leaving:
                 self._save()
         return reason
 
-    def _agree(self) -> str | None:
-        """Rank 0 looks at the clock and decides; everybody hears of it."""
-        state, code = self.state, 0
+    def _agree(self) -> tuple[str | None, bool]:
+        """Rank 0 looks at the clock and decides; everybody hears of it. And whether a checkpoint is wanted at once,
+        because a machine is newly being taken away."""
+        state, code, ask = self.state, 0, False
         if self.first:
             state.horizon_steps = self.window.horizon(state.step, self.settings.steps, state.horizon_steps)
             reason = self._reason()
             code = STOPS.index(reason) + 1 if reason else 0
-        told = self.collective.broadcast([code, state.horizon_steps])
+            ask = self.preempted is not None and self.clock() - self.asked_at >= PREEMPTION_EVERY_S
+        told = self.collective.broadcast([code, state.horizon_steps, ask])
         state.horizon_steps = int(told[1])
-        return STOPS[int(told[0]) - 1] if told[0] else None
+        leaving = False
+        if told[2] and self.preempted is not None:
+            before, self.leaving = self.leaving, self.preempted()
+            leaving, self.asked_at = self.leaving and not before, self.clock()
+        return (STOPS[int(told[0]) - 1] if told[0] else None), leaving
 
     def _reason(self) -> str | None:
         state, settings = self.state, self.settings
@@ -239,17 +252,36 @@ class _Loop:
             state.eval_step = state.step
             return False
         self.model.eval()
-        loss = torch.zeros(1, dtype=torch.float64)
+        loss, domains = torch.zeros(1, dtype=torch.float64), self.objective.domains
+        judged = torch.zeros(3 + 2 * domains, dtype=torch.float64)
+        load_E: Tensor | None = None
         for batch in (b.to(self.device) for b in self.evaluation):
-            loss += next(iter(self.objective.terms(self.model, batch).values())).double().cpu() * batch.weight
-        value = self.collective.all_reduce_(loss).item()
+            if domains:
+                judged += judge(self.model, batch, domains).sums
+                found = self.objective.expert_load(self.model, batch)
+                load_E = found.double().cpu() + (0 if load_E is None else load_E) if found is not None else None
+            else:
+                loss += next(iter(self.objective.terms(self.model, batch).values())).double().cpu() * batch.weight
+        value = self._found(judged, load_E) if domains else self.collective.all_reduce_(loss).item()
         if self.first:
             state.eval_s = self.window.reserve_s = self.clock() - began
         return state.judge(value if math.isfinite(value) else None)
 
+    def _found(self, judged: Tensor, load_E: Tensor | None) -> float:
+        """The loss over all ranks; the rest is kept in the state."""
+        domains = self.objective.domains
+        routed = load_E if load_E is not None else judged.new_zeros(domains)
+        total_sums = self.collective.all_reduce_(torch.cat([judged, routed]))
+        facts = Judged(total_sums[: 3 + 2 * domains], domains).facts()
+        load = total_sums[3 + 2 * domains :]
+        loss = facts.pop("loss")
+        self.state.eval = facts | {"expert_share": (load / load.sum().clamp(min=1)).tolist()}
+        return math.nan if loss is None else loss
+
     def _write(self, line: dict[str, Any], evaluated: bool) -> None:
         line["elapsed_s"] = round(self.state.elapsed_s, 4)
-        line |= {"eval_loss": self.state.eval_loss} if evaluated and self.state.eval_loss is not None else {}
+        if evaluated and self.state.eval_loss is not None:
+            line |= {"eval_loss": self.state.eval_loss} | ({"eval": self.state.eval} if self.state.eval else {})
         if self.log:
             self.log.write(line)
         if self.on_step:

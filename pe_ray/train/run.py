@@ -14,16 +14,18 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from pe_ray.config import Config
 from pe_ray.model.inject import trainable_share
 from pe_ray.store.paths import Home
-from pe_ray.train import process, report, setup, steplog
+from pe_ray.train import process, report, setup, steplog, watchdog
 from pe_ray.train.collective import Alone, Collective
 from pe_ray.train.export import export
 from pe_ray.train.loop import fit
+from pe_ray.train.metrics import Mirror, Send
 from pe_ray.train.objective import Experts
 from pe_ray.train.setup import Plan
 from pe_ray.train.state import FitResult
@@ -61,7 +63,9 @@ def train(
     plan = setup.begin(config, examples_dir, base, home, run_id, profile_name)
     with recorded(plan, home):
         process.write_pids(plan.run_dir, os.getpid(), [])
-        stage = train_rank(plan, Alone(), started=started, on_step=on_step)
+        hang_s = config.train.hang_s
+        with watchdog.watched(plan.run_dir, hang_s, partial(watchdog.end_process, plan.run_dir, hang_s)):
+            stage = train_rank(plan, Alone(), started=started, on_step=on_step)
         assert stage is not None
     return finish(plan, stage)
 
@@ -82,10 +86,17 @@ def recorded(plan: Plan, home: Home) -> Iterator[None]:
 
 
 def train_rank(
-    plan: Plan, collective: Collective, *, started: float, on_step: OnStep | None = None
+    plan: Plan,
+    collective: Collective,
+    *,
+    started: float,
+    on_step: OnStep | None = None,
+    preempted: Callable[[], bool] | None = None,
+    send: Send | None = None,
 ) -> dict[str, Any] | None:
     """What one rank does, from loading the base to the last checkpoint; rank 0 returns the "train" stage.
 
+    `preempted` and `send` are the cluster's: whether a machine is being taken away, and where figures go.
     `started` is the wall-clock time at which the run was asked for: what passes until the loop begins is start-up (with
     a restarted worker group, until the last loop begins).
     """
@@ -100,6 +111,13 @@ def train_rank(
         data = setup.build_data(plan, tokenizer.pad_token_id, collective)
         startup_s = time.time() - started
         window = Window(config.train.window_s, config.train.margin_s)
+        mirror = Mirror(run_dir, config, send)
+
+        def told(line: Mapping[str, Any]) -> None:
+            mirror(line)
+            if on_step:
+                on_step(line)
+
         result = fit(
             model,
             data.train,
@@ -112,7 +130,8 @@ def train_rank(
             log=log,
             collective=collective,
             stop_asked=lambda: process.stop_asked(run_dir),
-            on_step=on_step,
+            on_step=told,
+            preempted=preempted,
         )
         if not first:
             return None
@@ -135,6 +154,9 @@ def stage_of(result: FitResult, config: Config) -> dict[str, Any]:
         "last_loss": _mean(state.last_losses),
         "eval_loss_start": state.eval_loss_start,
         "eval_loss": eval_loss,
+        "eval_accuracy": state.eval.get("accuracy"),
+        "eval_by_domain": dict(zip(names, state.eval.get("by_domain") or (), strict=False)),
+        "loss_slope": state.slope,
         "perplexity": math.exp(min(eval_loss, 700.0)) if eval_loss is not None else None,
         "expert_share": {name: _mean([row[e] for row in state.shares]) for e, name in enumerate(names)},
         "trainable_share": None,

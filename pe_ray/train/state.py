@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from pe_ray.train.checkpoint import Checkpoint
 from pe_ray.train.schedule import Schedule
@@ -11,6 +12,10 @@ ENDS = 5
 """first_loss and last_loss are means over this many steps."""
 SHARES = 20
 """The reported share of the experts is a mean over this many last steps."""
+RECENT = 50
+"""Steps whose smoothed losses the slope is taken over."""
+SMOOTH = 0.1
+"""Weight of the newest loss in the smoothed one."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +61,10 @@ class State:
     last_losses: list[float] = field(default_factory=list)
     shares: list[list[float]] = field(default_factory=list)
     """Of the last steps, the share of the routed slots by expert."""
+    smooth: list[float] = field(default_factory=list)
+    """Of the last steps, the smoothed loss."""
+    eval: dict[str, Any] = field(default_factory=dict)
+    """What the latest evaluation found beside the loss: perplexity, accuracy, loss by domain, share by expert."""
 
     def note(self, loss: float | None, share: list[float]) -> None:
         """Remember a step; a loss of None is one that was skipped."""
@@ -67,8 +76,22 @@ class State:
         if len(self.first_losses) < ENDS:
             self.first_losses.append(loss)
         self.last_losses = [*self.last_losses, loss][-ENDS:]
+        before = self.smooth[-1] if self.smooth else loss
+        self.smooth = [*self.smooth, before + SMOOTH * (loss - before)][-RECENT:]
         if share:
             self.shares = [*self.shares, share][-SHARES:]
+
+    @property
+    def slope(self) -> float | None:
+        """How much the smoothed loss changes in a step, by least squares; None before the tenth step.
+
+        Near zero it has converged, above zero it diverges.
+        """
+        n = len(self.smooth)
+        if n < 10:
+            return None
+        middle = (n - 1) / 2
+        return sum((i - middle) * y for i, y in enumerate(self.smooth)) / (n * (n * n - 1) / 12)
 
     def judge(self, eval_loss: float | None) -> bool:
         """Remember an evaluation of the current step (None: not finite); whether it is the best so far."""

@@ -66,7 +66,7 @@ def test_a_step_longer_than_the_window_is_one_step() -> None:
 
 def test_an_estimate_measures_and_survives_json(world) -> None:
     _, _, base, examples = world
-    found = estimate(make_config(), examples, base, seconds=0.3, price_per_hour=3.6)
+    found = estimate(make_config(), examples, base, seconds=3.0, price_per_hour=3.6)
     assert "whole steps measured here" in found.how and found.fits_memory and found.bound_by == "steps"
     assert 0 < found.mfu < 1 and found.eval_s > 0 and found.startup_s > 0 and found.peak_memory_gib >= 0
     assert found.elapsed_s >= 12 * found.step_s and found.cost == pytest.approx(found.total_s / 1000, abs=1e-4)
