@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -20,6 +21,9 @@ from pe_ray.cli.door import (
     say,
     stdout_kept,
 )
+
+if TYPE_CHECKING:
+    from pe_ray.store.paths import Home
 
 train_app = typer.Typer(help="Train the experts, and look after a run.", invoke_without_command=True)
 evaluate_app = typer.Typer(help="Measure a model on what it was not trained on.", no_args_is_help=True)
@@ -182,3 +186,67 @@ def adapters_list(as_json: AsJson = False) -> None:
         typer.echo(f"{row['ref']:<24}{row['form']:<10}{row['run']:<36}{row['created_at']}  {row['path']}")
     if not rows and not as_json:
         say("none yet; run `pe-ray train`, then `pe-ray export`")
+
+
+@adapters_app.command("to-peft")
+def adapters_to_peft(
+    ref: Annotated[str, typer.Argument(help="Adapter: directory, name, name@version or latest.")],
+    expert: Annotated[str, typer.Option("--expert", help="Which one.")],
+    out: Annotated[Path, typer.Option("--out", help="Directory to write.")],
+) -> None:
+    """Write one expert by itself as an ordinary PEFT adapter."""
+    from pe_ray.model.peft import to_peft
+    from pe_ray.store.paths import Home
+
+    to_peft(Home.find().resolve_model(ref, "adapter"), expert, out)
+    typer.echo(out.absolute())
+
+
+@adapters_app.command("combine")
+def adapters_combine(
+    refs: Annotated[list[str], typer.Argument(help="REF=WEIGHT, two or more: a@1=0.7 b@2=0.3.")],
+    name: Annotated[str, typer.Option("--name", help="Of the adapter that is written; its next version.")],
+) -> None:
+    """Write the weighted sum of adapters over one base."""
+    from pe_ray.errors import UserError
+    from pe_ray.model.combine import combine
+    from pe_ray.store.paths import Home
+
+    home, parts = Home.find(), []
+    for ref in refs:
+        text, _, weight = ref.rpartition("=")
+        try:
+            parts.append((home.resolve_model(text, "adapter"), float(weight)))
+        except ValueError:
+            raise UserError(f"{ref}: give REF=WEIGHT, for example therapist@1=0.7") from None
+    typer.echo(_derived(home, name, [p for p, _ in parts], lambda out: combine(parts, out)))
+
+
+@adapters_app.command("add-expert")
+def adapters_add_expert(
+    ref: Annotated[str, typer.Argument(help="Adapter: directory, name, name@version or latest.")],
+    expert: Annotated[str, typer.Argument(help="Name of the further expert.")],
+    like: Annotated[str, typer.Option("--like", help="Expert that it begins as a copy of.")],
+    name: Annotated[str, typer.Option("--name", help="Of the adapter that is written; its next version.")],
+) -> None:
+    """Write an adapter with one expert more; train it with train.start_from."""
+    from pe_ray.model.combine import add_expert
+    from pe_ray.store.paths import Home
+
+    home = Home.find()
+    path = home.resolve_model(ref, "adapter")
+    typer.echo(_derived(home, name, [path], lambda out: add_expert(path, expert, out, like=like)))
+
+
+def _derived(home: Home, name: str, origins: list[Path], make: Callable[[Path], object]) -> Path:
+    """Write the next version of an adapter that is made of others; its manifest names them."""
+    from pe_ray.store import manifest
+
+    version = home.next_version(name)
+    found = [manifest.read(p, "adapter") for p in origins]
+    parents = {k: v for k, v in found[0].parents.items() if all(m.parents.get(k) == v for m in found)}
+    parents |= {f"adapter.{i}": f"{p.parent.name}@{p.name}" for i, p in enumerate(origins)}
+    with manifest.stage(home.adapter(name, version), kind="adapter", parents=parents) as stage:
+        make(stage.path)
+        stage.facts.update(found[0].facts, name=name, version=version)
+    return home.adapter(name, version)

@@ -44,6 +44,15 @@ class TinyBaseConfig(Section):
     """Peak rate."""
 
 
+class RopeConfig(Section):
+    """A longer context by the base's own rotary positions."""
+
+    type: Literal["linear", "dynamic", "yarn"] = "yarn"
+    """How positions are stretched, as transformers computes it."""
+    factor: float = Field(gt=1)
+    """How many times as long."""
+
+
 class BaseConfig(Section):
     """The frozen model under the experts."""
 
@@ -53,6 +62,8 @@ class BaseConfig(Section):
     """`tiny`, a local path, or a hub id of a llama, mistral or qwen3 model."""
     revision: str | None = None
     """Commit or tag of a hub id."""
+    rope: RopeConfig | None = None
+    """Stretch the positions of the base beyond its context; empty: as it is."""
     chat_template: str | None = None
     """Jinja chat template, or a file that holds one, for a base whose tokenizer has none."""
     quantise: Literal["none", "8bit", "4bit"] = "none"
@@ -74,6 +85,8 @@ class ModelConfig(Section):
     """LoRA alpha; the delta is scaled by alpha / rank."""
     dropout: float = Field(0.1, ge=0, lt=1)
     """Dropout on the input of the low-rank pairs while training."""
+    shared_a: bool = False
+    """Experts share the first matrix of their pairs and differ in the second (arXiv 2404.19245): fewer parameters."""
     attention: tuple[Literal["q_proj", "k_proj", "v_proj", "o_proj"], ...] = ("q_proj", "k_proj", "v_proj", "o_proj")
     """Attention projections that carry an ordinary LoRA."""
     balance_coef: float = Field(0.01, ge=0)
@@ -113,6 +126,8 @@ class TrainConfig(Section):
     """Newest checkpoints that stay on disk."""
     workers: int = Field(0, ge=0)
     """Ray Train workers; 0 trains in this process."""
+    start_from: str | None = None
+    """An adapter whose weights training begins with: a directory, `name`, `name@version`; empty: from the base."""
     min_workers: int | None = Field(None, gt=0)
     """Fewest workers that Ray Train may go on with while others are missing; empty: all of them."""
     hang_s: float = Field(1800.0, gt=0)
@@ -268,7 +283,8 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _context_fits(self) -> Config:
-        positions, context = self.base.tiny.positions, self.train.context
+        rope = self.base.rope
+        positions, context = int(self.base.tiny.positions * (rope.factor if rope else 1)), self.train.context
         if self.base.name == "tiny" and context is not None and context > positions:
             raise ValueError(
                 f"train.context={context} is longer than base.tiny.positions={positions}: "

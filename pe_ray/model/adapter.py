@@ -22,7 +22,14 @@ from pe_ray.store.manifest import write_json
 WEIGHTS, DESCRIPTION, FORMAT = "adapter.safetensors", "adapter.json", 1
 
 
-def base_reference(name: str, path: str | Path, *, revision: str | None = None, quantise: str = "none") -> dict:
+def base_reference(
+    name: str,
+    path: str | Path,
+    *,
+    revision: str | None = None,
+    quantise: str = "none",
+    rope: dict[str, Any] | None = None,
+) -> dict:
     """How an adapter names its base: as the user wrote it, where it lies, and what it holds.
 
     `path` is the directory; for a hub id the snapshot that `resolve` gave.
@@ -32,6 +39,7 @@ def base_reference(name: str, path: str | Path, *, revision: str | None = None, 
         "path": str(Path(path).absolute()),
         "revision": revision,
         "quantise": quantise,
+        "rope": rope,
         "fingerprint": fingerprint(path),
     }
 
@@ -67,7 +75,7 @@ def load(
     BaseModelError if its base is absent or has changed, ManifestError if its files do not fit each other.
     """
     adapter_dir = Path(adapter_dir)
-    description = _describe(adapter_dir)
+    description = read(adapter_dir)
     base = description["base"]
     path = find_base(base, adapter_dir)
     if base.get("fingerprint") and fingerprint(path) != base["fingerprint"]:
@@ -77,9 +85,10 @@ def load(
         quantise=base.get("quantise", "none"),
         dtype=dtype or getattr(torch, description["dtype"]),
         device=device,
+        rope=base.get("rope"),
     )
     inject(model, ModelConfig(**description["model"]), seed=0)
-    load_weights(model, _tensors(adapter_dir / WEIGHTS), adapter_dir)
+    load_weights(model, tensors_of(adapter_dir), adapter_dir)
     return model.eval(), load_tokenizer(adapter_dir)
 
 
@@ -107,7 +116,8 @@ def find_base(base: dict[str, Any], adapter_dir: Path) -> Path:
         raise BaseModelError(f"{adapter_dir}: its base {base['name']} is not at {path}; put it back there") from None
 
 
-def _describe(adapter_dir: Path) -> dict[str, Any]:
+def read(adapter_dir: Path) -> dict[str, Any]:
+    """What an adapter says of itself. Raises AdapterNotFound if there is none, ManifestError if it is damaged."""
     path = adapter_dir / DESCRIPTION
     if not path.is_file():
         raise AdapterNotFound(f"no adapter at {adapter_dir} ({DESCRIPTION} is missing)")
@@ -120,7 +130,9 @@ def _describe(adapter_dir: Path) -> dict[str, Any]:
     return description
 
 
-def _tensors(path: Path) -> dict[str, torch.Tensor]:
+def tensors_of(adapter_dir: Path) -> dict[str, torch.Tensor]:
+    """The weights of an adapter by name. Raises ManifestError if they are missing or damaged."""
+    path = adapter_dir / WEIGHTS
     try:
         return load_file(path)
     except (OSError, SafetensorError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -43,27 +43,40 @@ def load_base(
     dtype: torch.dtype | None = torch.float32,
     device: str = "cpu",
     chat_template: str | None = None,
+    rope: Mapping[str, Any] | None = None,
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """A dense llama, mistral or qwen3 model and its tokenizer, which has a chat template.
 
     A path is never looked for on the hub. `dtype` None keeps that of the files. `quantise` 4bit or 8bit packs the
-    linear maps (bitsandbytes). `chat_template` is a Jinja text or a file that holds one, and wins over the
-    tokenizer's own.
+    linear maps (bitsandbytes). `rope` ({"type", "factor"}) stretches its positions, see `stretch`. `chat_template` is
+    a Jinja text or a file that holds one, and wins over the tokenizer's own.
 
     Raises BaseModelError in one line: absent, of another kind, or without a chat template.
     """
     path = resolve(path_or_id, revision)
     tokenizer = load_tokenizer(path, chat_template)
-    return load_model(path, quantise=quantise, dtype=dtype, device=device), tokenizer
+    return load_model(path, quantise=quantise, dtype=dtype, device=device, rope=rope), tokenizer
 
 
 def load_model(
-    path: Path, *, quantise: str = "none", dtype: torch.dtype | None = None, device: str = "cpu"
+    path: Path,
+    *,
+    quantise: str = "none",
+    dtype: torch.dtype | None = None,
+    device: str = "cpu",
+    rope: Mapping[str, Any] | None = None,
 ) -> PreTrainedModel:
     """The model of a local base directory, in evaluation mode; arguments and errors as `load_base`."""
     config = _read("base", path, lambda: AutoConfig.from_pretrained(path, local_files_only=True))
     check_config(config, path)
-    options: dict[str, Any] = {"dtype": dtype or "auto", "local_files_only": True, "output_loading_info": True}
+    if rope:
+        stretch(config, rope["type"], rope["factor"])
+    options: dict[str, Any] = {
+        "config": config,
+        "dtype": dtype or "auto",
+        "local_files_only": True,
+        "output_loading_info": True,
+    }
     if quantise != "none":
         options |= {"quantization_config": _quantisation(quantise, dtype), "device_map": device}
     model, report = _read("base", path, lambda: AutoModelForCausalLM.from_pretrained(path, **options))
@@ -79,6 +92,26 @@ def load_model(
         if hasattr(module, "support_avx512bf16_for_cpu"):
             module.support_avx512bf16_for_cpu = False
     return model.eval()
+
+
+def stretch(config: PretrainedConfig, kind: str, factor: float) -> None:
+    """Let a base see `factor` times as many positions, by its own rotary embedding; changes `config`.
+
+    Raises BaseModelError for a base whose positions are stretched already.
+    """
+    rope = dict(config.rope_parameters)
+    if rope.get("rope_type", "default") != "default":
+        raise BaseModelError(f"base.rope: the base's positions are stretched already (rope_type={rope['rope_type']})")
+    before = config.max_position_embeddings
+    rope |= {"rope_type": kind, "factor": float(factor), "original_max_position_embeddings": before}
+    config.rope_parameters = rope
+    config.max_position_embeddings = int(before * factor)
+
+
+def most_context(path: str | Path, rope: Mapping[str, Any] | None = None) -> int:
+    """How many positions a base has, stretched or not."""
+    config = AutoConfig.from_pretrained(path, local_files_only=True)
+    return int(config.max_position_embeddings * (rope["factor"] if rope else 1))
 
 
 def resolve(path_or_id: str | Path, revision: str | None = None) -> Path:

@@ -42,6 +42,7 @@ class LoRAExperts(nn.Module):
         layer: int,
         tape: Tape,
         form: str = "auto",
+        shared_a: bool = False,
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
@@ -49,11 +50,11 @@ class LoRAExperts(nn.Module):
         self.router = router
         self.num_experts = router.weight.shape[0]
         self.rank, self.scale, self.dropout = rank, alpha / rank, dropout
-        self.layer, self.tape, self.form = layer, tape, form
+        self.layer, self.tape, self.form, self.shared_a = layer, tape, form, shared_a
         rows = self.num_experts * rank
         for name in NAMES:
             linear = getattr(base, f"{name}_proj")
-            setattr(self, f"{name}_A", low_rank_in(rows, linear.in_features, generator))
+            setattr(self, f"{name}_A", low_rank_in(rank if shared_a else rows, linear.in_features, generator))
             # B is stored transposed, experts stacked: the masked form multiplies by it as it lies.
             setattr(self, f"{name}_B", nn.Parameter(torch.zeros(rows, linear.out_features)))
 
@@ -94,13 +95,18 @@ class LoRAExperts(nn.Module):
 
     def pairs(self, dtype: torch.dtype) -> Pairs:
         """The low-rank weights, cast where they are kept wider than the computation."""
-        weights = [getattr(self, f"{name}_{side}").to(dtype) for name in NAMES for side in "AB"]
+        weights = [self._stacked(name, side).to(dtype) for name in NAMES for side in "AB"]
         return Pairs(*weights, self.scale, self.num_experts, self.rank)
+
+    def _stacked(self, name: str, side: str) -> Tensor:
+        """[Z, in or out]; a shared A once for every expert, so that all forms compute it as they compute the others."""
+        weight: Tensor = getattr(self, f"{name}_{side}")
+        return weight.repeat(self.num_experts, 1) if side == "A" and self.shared_a else weight
 
     def delta(self, name: str, expert: int, dtype: torch.dtype = torch.float64) -> Tensor:
         """What expert `expert` adds to the frozen `name` (gate, up or down) weight, [out, in], in `dtype`."""
         rows = slice(expert * self.rank, (expert + 1) * self.rank)
-        A, B = (getattr(self, f"{name}_{side}").detach()[rows].to(dtype) for side in "AB")
+        A, B = (self._stacked(name, side).detach()[rows].to(dtype) for side in "AB")
         return self.scale * B.T @ A
 
     def has_learnt(self, expert: int) -> bool:

@@ -70,7 +70,7 @@ def parameters(base: Any, cfg: ModelConfig) -> Parameters:
     num_experts = len(cfg.experts)
     router = s.layers * num_experts * s.width
     learnt_router = router if num_experts > 1 else 0
-    trainable = s.layers * (num_experts * _expert(s, cfg) + _attention_lora(base, cfg)) + learnt_router
+    trainable = s.layers * (_experts(s, cfg) + _attention_lora(base, cfg)) + learnt_router
     merged = frozen + s.layers * (num_experts - 1) * s.mlp + router
     active = merged - s.layers * (num_experts - cfg.top_k) * s.mlp
     return Parameters(frozen, trainable, merged, active)
@@ -115,8 +115,11 @@ def _shape(base: Any) -> _Shape:
     )
 
 
-def _expert(s: _Shape, cfg: ModelConfig) -> int:
-    return 3 * cfg.rank * (s.width + s.inner)
+def _experts(s: _Shape, cfg: ModelConfig) -> int:
+    """Entries of all pairs of a layer; a shared A counts once."""
+    num_experts = len(cfg.experts)
+    ins, outs = 2 * s.width + s.inner, 2 * s.inner + s.width
+    return cfg.rank * (ins * (1 if getattr(cfg, "shared_a", False) else num_experts) + outs * num_experts)
 
 
 def _attention_lora(base: Any, cfg: ModelConfig) -> int:

@@ -44,6 +44,7 @@ def inject(model: PreTrainedModel, cfg: ModelConfig, seed: int) -> PreTrainedMod
     model.experts_config = cfg
     model.base_model.routing_tape = tape = Tape()
     pair = {"rank": cfg.rank, "alpha": cfg.alpha, "dropout": cfg.dropout, "generator": generator}
+    shared = getattr(cfg, "shared_a", False)  # a bench describes its experts without it
     for index, layer in enumerate(layers(model)):
         for name in cfg.attention:
             _place(layer.self_attn, name, LoRALinear(getattr(layer.self_attn, name), **pair))
@@ -54,7 +55,7 @@ def inject(model: PreTrainedModel, cfg: ModelConfig, seed: int) -> PreTrainedMod
             cast_weights=model.config.model_type == "qwen3",
             generator=generator,
         )
-        _place(layer, "mlp", LoRAExperts(layer.mlp, router, **pair, layer=index, tape=tape))
+        _place(layer, "mlp", LoRAExperts(layer.mlp, router, **pair, layer=index, tape=tape, shared_a=shared))
     backbone = model.base_model
     backbone.register_forward_pre_hook(_open_tape, with_kwargs=True)
     backbone.register_forward_hook(_close_tape, always_call=True)

@@ -42,7 +42,10 @@ def export(config: Config, checkpoint: Path, base: str | Path, home: Home) -> di
 
 def _write_adapter(config: Config, checkpoint: Path, base: Path, facts: Any, out: Path) -> None:
     quantise = facts.get("quantise", "none")
-    model, tokenizer = load_base(base, quantise=quantise, dtype=None, chat_template=config.base.chat_template)
+    rope = config.base.rope.model_dump() if config.base.rope else None
+    model, tokenizer = load_base(
+        base, quantise=quantise, dtype=None, chat_template=config.base.chat_template, rope=rope
+    )
     inject(model, config.model, config.train.seed)
     weights = Checkpoint(checkpoint, facts["step"], None).weights()
     parameters = {n: p for n, p in model.named_parameters() if p.requires_grad}
@@ -50,7 +53,9 @@ def _write_adapter(config: Config, checkpoint: Path, base: Path, facts: Any, out
     with torch.no_grad():
         for key, p in parameters.items():
             p.copy_(weights[key])
-    reference = adapter.base_reference(config.base.name, base, revision=config.base.revision, quantise=quantise)
+    reference = adapter.base_reference(
+        config.base.name, base, revision=config.base.revision, quantise=quantise, rope=rope
+    )
     adapter.save_adapter(model, tokenizer, out, reference)
 
 

@@ -11,8 +11,9 @@ import torch
 from torch import nn
 
 from pe_ray.config import Config, config_hash, dump
-from pe_ray.errors import RunConflict
-from pe_ray.model.base import fingerprint, load_base
+from pe_ray.errors import ManifestError, RunConflict, UserError
+from pe_ray.model import adapter
+from pe_ray.model.base import fingerprint, load_base, most_context
 from pe_ray.model.inject import inject
 from pe_ray.store import manifest
 from pe_ray.store.paths import Home
@@ -59,6 +60,7 @@ def begin(
 
     base, run_dir = Path(base).absolute(), home.run(run_id)
     profile = resolve(profile_name or config.train.profile, config)
+    _check_context(config, profile, base)
     corpus = manifest.read(examples_dir, "examples").parents.get("corpus", "")
     threads = process.threads_of(config.train.threads, config.train.workers)
     stands, plan = {"corpus": corpus, "base_fingerprint": fingerprint(base)}, run_dir / PLAN
@@ -84,6 +86,15 @@ def begin(
     return Plan(config, examples_dir, base, run_dir, profile, threads, parents)
 
 
+def _check_context(config: Config, profile: Profile, base: Path) -> None:
+    most = most_context(base, config.base.rope.model_dump() if config.base.rope else None)
+    if profile.context > most:
+        raise UserError(
+            f"train.context={profile.context}: is longer than the {most} positions of the base; shorten it, cap it by "
+            "tune.max_context, or stretch the base by base.rope"
+        )
+
+
 def device_of() -> torch.device:
     """The GPU of this process where there is one."""
     return torch.device("cuda", torch.cuda.current_device()) if torch.cuda.is_available() else torch.device("cpu")
@@ -101,8 +112,26 @@ def build_model(config: Config, profile: Profile, base: Path, device: torch.devi
         dtype=torch.bfloat16 if gpu else torch.float32,
         device=str(device),
         chat_template=config.base.chat_template,
+        rope=config.base.rope.model_dump() if config.base.rope else None,
     )
-    return inject(model, config.model, config.train.seed), tokenizer
+    inject(model, config.model, config.train.seed)
+    if config.train.start_from:
+        _start_from(model, config.train.start_from, base)
+    return model, tokenizer
+
+
+def _start_from(model: nn.Module, reference: str, base: Path) -> None:
+    """Give the experts the weights of an adapter over the same base. Raises UserError where they do not fit."""
+    path = Home.find().resolve_model(reference, "adapter")
+    described = adapter.read(path)
+    if described["base"].get("fingerprint") != fingerprint(base):
+        raise UserError(f"train.start_from={reference}: was trained on another base; give base that one")
+    try:
+        adapter.load_weights(model, adapter.tensors_of(path), path)
+    except ManifestError as error:
+        raise UserError(
+            f"train.start_from={reference}: {error}; give model.experts, rank and attention as it has"
+        ) from None
 
 
 @dataclass(frozen=True)
