@@ -145,16 +145,20 @@ def fit_experts(run: Run, ground: Ground, profile: str, say: Say) -> Any:
 
 
 def tell_steps(say: Say, every_s: float = 5.0) -> Callable[[Mapping[str, Any]], None]:
-    """A line about the training every few seconds."""
-    last = 0.0
+    """A line about the training every few seconds, and one whenever it goes on from an earlier step."""
+    last, newest = 0.0, 0
 
     def tell(step: Mapping[str, Any]) -> None:
-        nonlocal last
+        nonlocal last, newest
+        if step["step"] <= newest:
+            back = step["step"] - 1
+            say(f"    after step {newest} a worker was lost; all are started again and go on from step {back}")
+        newest = step["step"]
         if time.monotonic() - last < every_s:
             return
         last = time.monotonic()
-        loss = step["terms"]["lm"]
-        say(f"    step {step['step']} of {step['horizon_steps']}, loss {loss:.3f}, {step['elapsed_s']:.0f} s")
+        loss = "skipped" if step.get("skipped") else f"loss {step['terms']['lm']:.3f}"
+        say(f"    step {step['step']} of {step['horizon_steps']}, {loss}, {step['elapsed_s']:.0f} s")
 
     return tell
 

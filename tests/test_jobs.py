@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -95,3 +95,49 @@ def test_a_submitted_training_job_succeeds(cluster: dict[str, str], tmp_path: Pa
     summary = json.loads(Path(paths[-1]).read_text())
     assert summary["stages"]["train"]["steps"] == 6
     assert summary["stages"]["train"]["stop_reason"] == "steps"
+
+
+@pytest.mark.slow
+def test_a_submitted_job_survives_a_killed_worker(cluster: dict[str, str], tmp_path: Path) -> None:
+    """Two Ray Train workers, one of them killed with SIGKILL: SUCCEEDED, every step once, the story in the log."""
+    home = Path(cluster["PE_RAY_HOME"])
+    steps, told = 300, ["train.workers=2", "train.steps=300", "train.checkpoint_every_steps=10", "train.micro_batch=1"]
+    told += ["train.accumulation=2", "train.context=64", "train.threads=1", "base.tiny.steps=5", "corpus.engine=local"]
+    told += ["base.tiny.width=32", "base.tiny.heads=2", "base.tiny.kv_heads=1", "base.tiny.layers=1"]
+    entry = ["python", "jobs/train_moe.py", "--config", "jobs/configs/quickstart.yaml", "--run-id", "killed"]
+    sets = [part for value in [*told, "train.profile=balanced"] for part in ("--set", value)]
+    runtime = json.dumps({"env_vars": {"PE_RAY_HOME": str(home)}, "excludes": ["/.git", "/.venv", "/.pe_ray"]})
+    command = [str(RAY), "job", "submit", "--working-dir", str(REPOSITORY), "--runtime-env-json", runtime, "--"]
+    said = tmp_path / "job.log"
+    with said.open("w") as log:
+        job = subprocess.Popen([*command, *entry, *sets], env=cluster, stdout=log, stderr=subprocess.STDOUT)
+        try:
+            run_dir = home / "runs" / "killed"
+            _wait_until(lambda: _num_steps(run_dir) >= 25, job, said)
+            os.kill(json.loads((run_dir / "pids.json").read_text())["workers"][1], signal.SIGKILL)
+            assert job.wait(900) == 0, said.read_text()[-3000:]
+        finally:
+            job.kill()
+    text = said.read_text()
+    print(text)
+    assert "succeeded" in text.lower()
+    assert re.search(r"after step \d+ a worker was lost; all are started again and go on from step \d+", text), text[
+        -3000:
+    ]
+    summary = json.loads((run_dir / "summary.json").read_text())["stages"]["train"]
+    assert summary["steps"] == steps and summary["stop_reason"] == "steps"
+    lines = [json.loads(raw)["step"] for raw in (run_dir / "steps.jsonl").read_text().splitlines()]
+    assert len(lines) > steps and sorted(set(lines)) == list(range(1, steps + 1))
+
+
+def _num_steps(run_dir: Path) -> int:
+    log = run_dir / "steps.jsonl"
+    return len(log.read_bytes().splitlines()) if log.exists() else 0
+
+
+def _wait_until(condition: Callable[[], bool], job: subprocess.Popen[bytes], said: Path) -> None:
+    deadline = time.monotonic() + 900
+    while not condition():
+        assert job.poll() is None, said.read_text()[-3000:]
+        assert time.monotonic() < deadline, said.read_text()[-3000:]
+        time.sleep(0.05)
