@@ -19,7 +19,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pe_ray.safety.learn.views import MARK, VIEWS
+from pe_ray.safety.learn.marks import MARK
+from pe_ray.safety.learn.views import VIEWS
 
 Ints = NDArray[np.int64]
 KNOWN_TOKENS = 1 << 16

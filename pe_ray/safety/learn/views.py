@@ -9,14 +9,15 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+from pe_ray.safety.learn.frames import grouped
+from pe_ray.safety.learn.marks import MARK
 from pe_ray.safety.normalise import fold
 
-MARK = "\x02"
 TOKEN = re.compile(r"[a-z0-9]+(?:'[a-z]+)*|\[[a-z]+\]|[^\sa-z0-9]")
 STRETCH = re.compile(r"([a-z!?.])\1{2,}")
 SHOUT = re.compile(r"\b[A-Z]{3,}\b")
 APOSTROPHES = str.maketrans("’‘`", "'''")
-FOLDED = re.compile(r"[a-z0-9']+|[^\sa-z0-9']")
+FOLDED = re.compile(r"[a-z0-9']+(?:-[a-z0-9']+)*|[^\sa-z0-9']")
 
 
 def plain(text: str) -> list[str]:
@@ -32,4 +33,4 @@ def folded(text: str) -> list[str]:
     return FOLDED.findall(fold(text))
 
 
-VIEWS: dict[str, Callable[[str], list[str]]] = {"plain": plain, "folded": folded}
+VIEWS: dict[str, Callable[[str], list[str]]] = {"plain": plain, "folded": folded, "grouped": grouped}
