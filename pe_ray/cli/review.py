@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -48,7 +48,7 @@ def review_list(name: CorpusName = None, state: States = "open", as_json: AsJson
     shown = [item.told(at) for item in _in_state(found, state)]
     size = queue.Queue.of([i.age_s(at) for i in found if i.current and i.standing.state in queue.OPEN])
     if as_json:
-        ages = {f"{k}_days": None if s is None else round(s / queue.DAY_S, 2) for k, s in _ages(size)}
+        ages = {f"{k}_days": None if s is None else round(s / queue.DAY_S, 2) for k, s in size.ages()}
         typer.echo(json.dumps({"waiting": size.waiting, **ages, "items": shown}, indent=1, ensure_ascii=False))
         return
     for item in shown:
@@ -58,7 +58,7 @@ def review_list(name: CorpusName = None, state: States = "open", as_json: AsJson
             f"{item['record_id'][:SHOWN_ID]}  {item['corpus']:<12} {item['source']:<13} level {item['level']}  "
             f"{item['age_days']:>7.2f} days  {item['state']:<9} {held}{where}"
         )
-    ages = "".join(f", {k} {s / queue.DAY_S:.2f} days" for k, s in _ages(size) if s is not None)
+    ages = "".join(f", {k} {s / queue.DAY_S:.2f} days" for k, s in size.ages() if s is not None)
     say(f"{size.waiting} records of the newest snapshots wait{ages}; {len(shown)} listed (--state {state})")
 
 
@@ -186,12 +186,15 @@ def _decide(
     from pe_ray.security import decisions
     from pe_ray.security.keys import Keys
     from pe_ray.security.reviewers import Signer
+    from pe_ray.store.corpora import open_corpus
     from pe_ray.store.paths import Home
 
     home = Home.find()
     decisions.check_reason(reason)
     signer = Signer.of(home, Keys(home), reviewer)
     chosen = [queue.find(home, record, name) for record in records]
+    for snapshot in {item.snapshot for item in chosen}:
+        open_corpus(snapshot)  # what is signed is what was shown
     for item in chosen:
         _refuse_double(item, verb, reviewer)
     if dry_run:
@@ -228,10 +231,6 @@ def _in_state(found: list[Item], state: str) -> list[Item]:
         raise UserError(f"state={state}: one of {', '.join(STATES)} is wanted")
     wanted = {"open": OPEN, "all": STATES}.get(state, (state,))
     return [item for item in found if item.standing.state in wanted]
-
-
-def _ages(size: Any) -> list[tuple[str, float | None]]:
-    return [("oldest", size.oldest_s), ("median", size.median_s)]
 
 
 def _actor(home: Home, reviewer: str | None) -> str:

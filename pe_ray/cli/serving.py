@@ -17,11 +17,12 @@ if TYPE_CHECKING:
     import httpx
 
     from pe_ray.security.api_keys import ApiKeys
+    from pe_ray.security.audit import Verification
     from pe_ray.store.paths import Home
 
 serve_app = typer.Typer(help="Serve a model and its journal.", no_args_is_help=True)
 progress_app = typer.Typer(help="Read a client's journal and progress on this machine.", no_args_is_help=True)
-audit_app = typer.Typer(help="The journal's audit chain.", no_args_is_help=True)
+audit_app = typer.Typer(help="The audit chains of the journal and of clinical review.", no_args_is_help=True)
 keys_app = typer.Typer(help="API keys of production mode.", no_args_is_help=True)
 ClientId = Annotated[str, typer.Argument(help="The client's id.")]
 
@@ -116,15 +117,27 @@ def progress_erase(
 
 @audit_app.command("verify")
 def audit_verify() -> None:
-    """Check the journal's audit chain from its first row to its last; exit 1 at the first row that does not fit."""
+    """Check both audit chains from first to last row, and the signature of each review decision; exit 1 if one is wrong."""
     from pe_ray.progress.journal import verify_audit
+    from pe_ray.security.decisions import checked
+    from pe_ray.store.db import exists
     from pe_ray.store.paths import Home
 
-    found = verify_audit(Home.find())
-    bad = found.first_bad_seq
-    typer.echo(f"{found.rows} rows" + (", the chain holds" if bad is None else f"; row {bad}: {found.reason}"))
-    if bad is not None:
+    home = Home.find()
+    journal = verify_audit(home) if exists(home.database("journal")) else None
+    typer.echo(f"journal: {_chain(journal) if journal else 'none yet'}")
+    review = checked(home)
+    typer.echo(f"review: {_chain(review.chain)}; {len(review.decisions)} decisions, each with its reviewer's signature")
+    wrong = [p for p in review.problems if review.chain.first_bad_seq is None]
+    for problem in wrong:
+        typer.echo(f"review: {problem.where}: {problem.what}")
+    if review.problems or (journal and journal.first_bad_seq is not None):
         raise typer.Exit(1)
+
+
+def _chain(found: Verification) -> str:
+    bad = found.first_bad_seq
+    return f"{found.rows} rows" + (", the chain holds" if bad is None else f"; row {bad}: {found.reason}")
 
 
 @keys_app.command("create")

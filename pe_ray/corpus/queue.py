@@ -7,8 +7,11 @@ does; what only older ones hold was changed or taken away at its source since, o
 from __future__ import annotations
 
 import json
+import logging
+import math
 import statistics
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,13 +22,15 @@ import pyarrow.parquet as pq
 
 from pe_ray.config import CorpusConfig
 from pe_ray.corpus.review import Docket, Standing
-from pe_ray.errors import UserError
+from pe_ray.errors import ManifestError, PeRayError, UserError
+from pe_ray.monitor import metrics
 from pe_ray.record import RECORD_SCHEMA
 from pe_ray.security.decisions import Decision, Matter
 from pe_ray.store import manifest
-from pe_ray.store.corpora import REVIEW
+from pe_ray.store.corpora import REVIEW, open_corpus
 from pe_ray.store.paths import Home
 
+LOG = logging.getLogger("pe_ray.review")
 OPEN = ("waiting", "second")
 SHORTEST_ID, NAMED_IDS = 6, 5
 DAY_S = 86400.0
@@ -83,6 +88,10 @@ class Queue:
         """The queue of records that have waited that long."""
         return cls(len(ages_s), max(ages_s), statistics.median(ages_s)) if ages_s else cls()
 
+    def ages(self) -> list[tuple[str, float | None]]:
+        """Name and seconds of each age."""
+        return [("oldest", self.oldest_s), ("median", self.median_s)]
+
 
 def now() -> datetime:
     """The time, as ages are measured."""
@@ -94,11 +103,20 @@ def names(home: Home) -> list[str]:
     return sorted(p.name for p in (home.root / "corpora").glob("*") if snapshots(home, p.name))
 
 
-def snapshots(home: Home, name: str) -> list[Path]:
-    """The finished snapshots of a corpus, the one that was built last at the end."""
-    found = [p.parent for p in (home.root / "corpora" / name).glob(f"*/{REVIEW}")]
-    finished = [p for p in found if not p.name.startswith(".") and manifest.is_finished(p)]
-    return sorted(finished, key=lambda p: ((p / "records").stat().st_mtime_ns, p.name))
+def snapshots(home: Home, name: str) -> dict[Path, str]:
+    """The finished snapshots of a corpus and when each was made; the one that was built last stands at the end.
+
+    One that is damaged is left out: the next build makes it anew.
+    """
+    found = {}
+    for folder in (p.parent for p in (home.root / "corpora" / name).glob(f"*/{REVIEW}")):
+        try:
+            made = manifest.read(folder, "corpus")
+        except ManifestError:
+            continue
+        if not folder.name.startswith("."):
+            found[folder] = made.created_at
+    return dict(sorted(found.items(), key=lambda kv: ((kv[0] / "records").stat().st_mtime_ns, kv[0].name)))
 
 
 def items(home: Home, name: str | None = None) -> list[Item]:
@@ -108,7 +126,7 @@ def items(home: Home, name: str | None = None) -> list[Item]:
 
 
 def _of(home: Home, name: str) -> Iterator[Item]:
-    folders = snapshots(home, name)
+    folders = list(snapshots(home, name))
     if not folders:
         return
     docket = Docket.load(home, _config(folders[-1]))
@@ -142,8 +160,7 @@ def _config(snapshot: Path) -> CorpusConfig:
 def first_held(home: Home, name: str) -> dict[str, str]:
     """Record id to the time of the first snapshot that held it."""
     found: dict[str, str] = {}
-    for folder in snapshots(home, name):
-        at = manifest.read(folder).created_at
+    for folder, at in snapshots(home, name).items():
         for id in pq.read_table(folder / REVIEW, columns=["id"])["id"].to_pylist():
             found[id] = min(at, found.get(id, at))
     return found
@@ -157,6 +174,31 @@ def measured(home: Home) -> dict[str, Queue]:
         open_ = [i.age_s(at) for i in items(home, name) if i.current and i.standing.state in OPEN]
         found[name] = Queue.of(open_)
     return found
+
+
+def watch(home: Home, every_s: float = 60.0) -> Callable[[], None]:
+    """A function that brings the queue's metrics up to date, at most once in `every_s` seconds.
+
+    What cannot be read leaves the figures as they are: a scrape must not fail for it.
+    """
+    last = -math.inf
+
+    def refresh() -> None:
+        nonlocal last
+        if time.monotonic() - last < every_s:
+            return
+        last = time.monotonic()
+        try:
+            found = measured(home)
+        except (PeRayError, OSError) as error:
+            LOG.error("the review queue cannot be read: %s", type(error).__name__)
+            return
+        for name, size in found.items():
+            metrics.REVIEW_WAITING.labels(name).set(size.waiting)
+            for of, seconds in size.ages():
+                metrics.REVIEW_SECONDS.labels(name, of).set(seconds or 0.0)
+
+    return refresh
 
 
 def find(home: Home, ref: str, name: str | None = None) -> Item:
@@ -179,7 +221,8 @@ def find(home: Home, ref: str, name: str | None = None) -> Item:
 
 
 def record(item: Item) -> dict[str, Any]:
-    """The held record itself, with its words."""
+    """The held record itself, with its words. Raises ManifestError if its snapshot was changed since it was made."""
+    open_corpus(item.snapshot)
     wanted = pc.field("id") == item.matter.record_id
     return pq.read_table(item.snapshot / REVIEW, columns=RECORD_SCHEMA.names, filters=wanted).to_pylist()[0]
 

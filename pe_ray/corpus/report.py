@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from importlib import resources
 from typing import Any
 
@@ -77,6 +78,8 @@ class ReportData:
     cpu_s: Mapping[str, float] | None = None
     """CPU seconds by phase."""
     spend: Spend | None = None
+    review: Mapping[str, Any] | None = None
+    """The object `review` of the summary."""
     at: str | None = None
 
 
@@ -93,6 +96,7 @@ def gather(
     concepts: Mapping[str, Any] | None = None,
     cpu_s: Mapping[str, float] | None = None,
     spend: Spend | None = None,
+    review: Mapping[str, Any] | None = None,
 ) -> ReportData:
     """The page's content from the decided key columns and what else is known.
 
@@ -124,6 +128,7 @@ def gather(
         concepts=concepts,
         cpu_s=cpu_s,
         spend=spend,
+        review=review,
         at=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
     )
 
@@ -135,23 +140,19 @@ def render(data: ReportData) -> str:
         "lengths": plots.lengths(data.lengths),
         "likeness": plots.likeness(data.duplicates.likeness) if data.duplicates and data.duplicates.likeness else None,
     }
-    return (
-        _environment()
-        .from_string(_template())
-        .render(
-            data=data,
-            ledger=data.ledger,
-            images=images,
-            examples=_by_reason(data.examples or ()),
-            usual=CATEGORIES,
-            difficulties=DIFFICULTIES,
-            always_held=HELD_CATEGORIES,
-            phases=_phases(data),
-            most_share=max([*data.ledger.shares.values(), *data.ledger.targets.values()], default=0),
-            most_errors=MOST_ERRORS,
-            most_pairs=MOST_PAIRS,
-            hidden=(mask.HIDDEN, mask.NUMBER, mask.MOST_TURNS, mask.MOST_WORDS),
-        )
+    return _template().render(
+        data=data,
+        ledger=data.ledger,
+        images=images,
+        examples=_by_reason(data.examples or ()),
+        usual=CATEGORIES,
+        difficulties=DIFFICULTIES,
+        always_held=HELD_CATEGORIES,
+        phases=_phases(data),
+        most_share=max([*data.ledger.shares.values(), *data.ledger.targets.values()], default=0),
+        most_errors=MOST_ERRORS,
+        most_pairs=MOST_PAIRS,
+        hidden=(mask.HIDDEN, mask.NUMBER, mask.MOST_TURNS, mask.MOST_WORDS),
     )
 
 
@@ -183,15 +184,13 @@ def _phases(data: ReportData) -> list[dict[str, Any]] | None:
     return sorted(found, key=lambda phase: order.index(phase["name"]))
 
 
-def _environment() -> jinja2.Environment:
+@cache
+def _template() -> jinja2.Template:
+    """Compiled once a process: it costs more than all else about a small corpus."""
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters["percent"] = lambda share, digits=1: f"{100 * share:.{digits}f} %"
     environment.filters["width"] = lambda part, whole: f"{100 * part / whole if whole else 0:.2f}%"
     environment.filters["thousands"] = lambda n: f"{n:,}"
-    return environment
-
-
-def _template() -> str:
-    return (resources.files("pe_ray.corpus") / "report.html.j2").read_text(encoding="utf-8")
+    return environment.from_string((resources.files("pe_ray.corpus") / "report.html.j2").read_text(encoding="utf-8"))

@@ -26,6 +26,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pe_ray.config import CheckConfig, Config, config_hash
-from pe_ray.corpus import card
+from pe_ray.corpus import card, queue, review
 from pe_ray.corpus.decide import HELD, KEPT, REJECTED, Decided, passes, thresholds
 from pe_ray.corpus.duplicates import Spread, clusters, texts_of
 from pe_ray.corpus.formats import export
@@ -131,18 +132,35 @@ def write(draft: Draft, home: Home, spread: Spread) -> tuple[Path, dict[str, Any
     ledger = draft.ledger()
     name, fingerprint = draft.config.corpus.name, draft.fingerprint
     target = home.corpus(name, fingerprint)
-    stage = ledger.as_stage(fingerprint, str(target / manifest.NAME))
+    stage = ledger.as_stage(fingerprint, str(target / manifest.NAME)) | {"review": _review(draft, home)}
     if problem := _gate(draft, ledger):
-        _refuse(draft, ledger, home.corpus(name, "refused") / fingerprint, problem)
+        _refuse(draft, ledger, home, problem)
     if not _usable(target):
         manifest.sweep(target.parent)
-        _write(draft, ledger, target, stage, spread)
+        _write(draft, ledger, home, stage, spread)
     os.utime(target / "records")  # found or written: it is the newest
     if draft.config.corpus.duplicates.save_index and not intact(target / "index", neardup_index.KIND):
         _write_index(draft, target / "index")
     for form in draft.config.corpus.formats:
         export(target, form)
     return target, stage
+
+
+def _review(draft: Draft, home: Home) -> dict[str, Any]:
+    """How many records wait for review and for how long, and what reviewers decided about others."""
+    table, at = draft.decided.table, queue.now()
+    since = queue.first_held(home, draft.config.corpus.name)
+    held = table["id"].filter(pc.equal(table["status"], HELD)).to_pylist()
+    ages = [max(0.0, (at - datetime.fromisoformat(since[id])).total_seconds()) if id in since else 0.0 for id in held]
+    size = queue.Queue.of(ages)
+    ruled = table.filter(pc.is_valid(table["decided_by"]))
+    rejected = ruled["stage"].to_pylist().count(review.STAGE)
+    return {
+        "waiting": size.waiting,
+        "approved": len(ruled) - rejected,
+        "rejected": rejected,
+        **{f"{of}_days": None if s is None else round(s / queue.DAY_S, 2) for of, s in size.ages()},
+    }
 
 
 def _usable(target: Path) -> bool:
@@ -157,7 +175,8 @@ def _usable(target: Path) -> bool:
     return True
 
 
-def _write(draft: Draft, ledger: Ledger, target: Path, stage: dict[str, Any], spread: Spread) -> None:
+def _write(draft: Draft, ledger: Ledger, home: Home, stage: dict[str, Any], spread: Spread) -> None:
+    target = home.corpus(draft.config.corpus.name, draft.fingerprint)
     in_force = sorted(set(pc.list_flatten(draft.decided.table["decided_by"]).to_pylist()))
     parents = {"config": config_hash(draft.config, ("corpus",))} | ({"review": digest(*in_force)} if in_force else {})
     with manifest.stage(target, kind="corpus", parents=parents) as out:
@@ -165,7 +184,7 @@ def _write(draft: Draft, ledger: Ledger, target: Path, stage: dict[str, Any], sp
         for seconds in spread(write_slice, _slices(draft, out / "records")):
             draft.spent["write"] += seconds
         _write_review(draft, out / "review.parquet")
-        _write_account(draft, ledger, out.path, None)
+        _write_account(draft, ledger, home, out.path, stage)
         facts = card.facts_of(
             draft.config.corpus, draft.decided.table, pq.read_table(out / "clusters.parquet"), stage, _splits(draft)
         )
@@ -259,7 +278,9 @@ def _write_review(draft: Draft, path: Path) -> None:
             writer.write_table(table)
 
 
-def _write_account(draft: Draft, ledger: Ledger, folder: Path, problem: str | None) -> None:
+def _write_account(
+    draft: Draft, ledger: Ledger, home: Home, folder: Path, stage: Mapping[str, Any], problem: str | None = None
+) -> None:
     began = time.process_time()
     rows = draft.with_status(REJECTED).select(["id", "stage", "reason"]).rename_columns(REJECT_SCHEMA.names)
     keys = [("record_id", "ascending"), ("stage", "ascending"), ("reason", "ascending")]
@@ -274,7 +295,7 @@ def _write_account(draft: Draft, ledger: Ledger, folder: Path, problem: str | No
     corpus = draft.config.corpus.model_dump(mode="json", include={"name", "sources", "checks", "review"})
     manifest.write_json(folder / "settings.json", corpus)
     draft.spent["write"] += time.process_time() - began
-    _write_page(draft, ledger, folder, problem)
+    _write_page(draft, ledger, home, folder, stage, problem)
 
 
 def _concept_rows(draft: Draft) -> Iterator[concepts.Row]:
@@ -311,7 +332,9 @@ def _decisions(draft: Draft) -> pa.Table:
     return table.set_column(at, "shard", names.take(table["shard"].combine_chunks())).combine_chunks()
 
 
-def _write_page(draft: Draft, ledger: Ledger, folder: Path, problem: str | None) -> None:
+def _write_page(
+    draft: Draft, ledger: Ledger, home: Home, folder: Path, stage: Mapping[str, Any], problem: str | None
+) -> None:
     from pe_ray.corpus import report, tally  # matplotlib and jinja2, which no other step and no worker needs
 
     config, table = draft.config.corpus, draft.decided.table
@@ -328,6 +351,7 @@ def _write_page(draft: Draft, ledger: Ledger, folder: Path, problem: str | None)
         rejected=rejected,
         concepts=concepts.count(concepts.read(folder / "concepts.jsonl")),
         cpu_s=draft.spent,
+        review=stage["review"],
     )
     (folder / "report.html").write_text(report.render(data), encoding="utf-8")
 
@@ -345,12 +369,14 @@ def _gate(draft: Draft, ledger: Ledger) -> str | None:
     return draft.decided.balance.problem
 
 
-def _refuse(draft: Draft, ledger: Ledger, folder: Path, problem: str) -> None:
+def _refuse(draft: Draft, ledger: Ledger, home: Home, problem: str) -> None:
+    folder = home.corpus(draft.config.corpus.name, "refused") / draft.fingerprint
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    _write_account(draft, ledger, folder, problem)
+    stage = ledger.as_stage(draft.fingerprint, "") | {"review": _review(draft, home)}
+    _write_account(draft, ledger, home, folder, stage, problem)
     page = folder / "report.html"
-    raise Refused(f"{problem}; report: {page}", ledger.as_stage(draft.fingerprint, ""), page)
+    raise Refused(f"{problem}; report: {page}", stage, page)
 
 
 def _splits(draft: Draft) -> dict[str, dict[str, int]]:

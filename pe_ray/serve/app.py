@@ -33,6 +33,8 @@ from ray.serve.handle import DeploymentHandle
 from ulid import ULID
 
 from pe_ray.config import ProgressConfig, Section, ServeConfig
+from pe_ray.corpus import queue
+from pe_ray.monitor import metrics
 from pe_ray.security import redact
 from pe_ray.security.access import Access
 from pe_ray.security.keys import Keys
@@ -195,6 +197,7 @@ class Ingress:
         self.gateway = Gateway(RemoteEngine(engine), self.outbox, partial(seal_entry, keys), wanted.serve)
         self.deliver = by_handle if wanted.progress_url is None else _by_http(wanted.progress_url, keys)
         self.dispatcher = Dispatcher(self.outbox, self.deliver, wanted.progress.drain_every_s)
+        metrics.BEFORE_SCRAPE.append(queue.watch(home))
 
     def __serve_build_asgi_app__(self) -> FastAPI:
         return api.application(self.gateway, self.access, more_health=self.health, lifespan=self._lifespan)

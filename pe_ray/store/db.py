@@ -114,6 +114,12 @@ def _prepare(connection: Any, read_only: bool) -> None:
     cursor.close()
 
 
+def exists(url: str) -> bool:
+    """Whether a database is there already; one on a server is taken to be."""
+    parsed = make_url(url)
+    return parsed.get_backend_name() != "sqlite" or Path(str(parsed.database)).is_file()
+
+
 def truncate_wal(engine: Engine) -> bool:
     """Fold SQLite's write-ahead log into the database and empty it, so that deleted bytes are gone from both.
 
