@@ -92,6 +92,12 @@ class CheckConfig(Section):
     """Least naturalness of a dialogue; a low bar, since written dialogues are tidy."""
     persona_min: float = Field(0.5, ge=0, le=1)
     """Least consistency of what a persona says with its card."""
+    appropriateness_min: float = Field(0.3, ge=0, le=1)
+    """Least appropriateness of what a helper says in a difficult moment."""
+    evidence_min: float = Field(0.3, ge=0, le=1)
+    """Least agreement of statements about disorders and techniques with what is known."""
+    authenticity_min: float = Field(0.2, ge=0, le=1)
+    """Least fit of a helper's tone to a client's feeling."""
     review_level: int = Field(2, ge=1, le=4)
     """A record in which triage finds this level or more waits for clinical review."""
 
@@ -187,6 +193,8 @@ class CorpusConfig(Section):
     """Thresholds; changing one does not recompute the annotations."""
     review: ReviewConfig = ReviewConfig()
     """Who must approve a held record before it is decided on like any other."""
+    criteria: Path | None = None
+    """A .criteria.txt file, or a folder of them: statements about these disorders are held against it."""
     pii: PiiConfig = PiiConfig()
     """Personal data."""
     duplicates: DuplicateConfig = DuplicateConfig()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
+
+from pe_ray.record import VERDICT_TYPE, Verdict
 
 
 @dataclass(frozen=True)
@@ -57,3 +59,20 @@ def with_column(table: pa.Table, name: str, values: Sequence[object] | pa.Array)
     at = table.schema.get_field_index(name)
     field = table.schema.field(at)
     return table.set_column(at, field, values if isinstance(values, pa.Array) else pa.array(values, field.type))
+
+
+def with_verdicts(table: pa.Table, found: Mapping[int, Sequence[Verdict]]) -> pa.Table:
+    """The table with further verdicts at the end of those of some rows; the others are not looked at."""
+    column = table["verdicts"].combine_chunks()
+    had = column.value_lengths().fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64)
+    rows = sorted(found)
+    more = np.zeros(len(had), np.int64)
+    more[rows] = [len(found[row]) for row in rows]
+    flat = [v for row in rows for v in found[row]]
+    added = pa.StructArray.from_arrays(
+        [pa.array([getattr(v, f.name) for v in flat], f.type) for f in VERDICT_TYPE], fields=list(VERDICT_TYPE)
+    )
+    owner = np.concatenate([np.repeat(np.arange(len(had)), had), np.repeat(rows, more[rows]).astype(np.int64)])
+    values = pa.concat_arrays([column.flatten(), added]).take(pa.array(np.argsort(owner, kind="stable")))
+    offsets = np.concatenate([[0], np.cumsum(had + more)])
+    return with_column(table, "verdicts", pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), values))

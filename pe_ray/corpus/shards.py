@@ -28,6 +28,7 @@ import pyarrow.parquet as pq
 
 from pe_ray.config import CorpusConfig, SourceSpec
 from pe_ray.corpus import sources
+from pe_ray.corpus.quality import tiers
 from pe_ray.corpus.reading import ReadPlan, SourceFile, Unreadable, cut, origin
 from pe_ray.corpus.stages import Settings, annotate
 from pe_ray.errors import ManifestError
@@ -41,7 +42,7 @@ RECORDS, QUARANTINE = "records.parquet", "quarantine.jsonl"
 LATER = frozenset(
     [
         *("balance", "card", "decide", "duplicates", "explain", "formats", "generate", "job", "ledger", "loader"),
-        *("mask", "pipeline", "plots", "queue", "report", "review", "samples", "semantic", "snapshot"),
+        *("mask", "pipeline", "plots", "queue", "report", "review", "semantic", "snapshot"),
         *("split", "stream", "tally", "tokenise"),
     ]
 )
@@ -137,6 +138,7 @@ def plan_parts(config: CorpusConfig, settings: str) -> list[Part]:
 def annotate_part(work: Work) -> None:
     """Read a part, run the stages over it, and write its shard."""
     seconds: Counter[str] = Counter()
+    meter = tiers.Meter()
     last = time.process_time()
 
     def clock(phase: str) -> None:
@@ -147,18 +149,24 @@ def annotate_part(work: Work) -> None:
 
     part, unreadable = work.part, []
     with manifest.stage(Path(work.pool) / part.key, kind="shard", parents={"code": _code()}) as out:
-        rows = _write_records(out / RECORDS, part, work.settings, unreadable, clock)
+        rows = _write_records(out / RECORDS, part, work.settings, unreadable, clock, meter)
         _write_quarantine(out / QUARANTINE, unreadable)
         out.facts.update(records=rows, errors=len(unreadable), seconds={k: round(v, 4) for k, v in seconds.items()})
+        out.facts["tiers"] = meter.rows()
 
 
 def _write_records(
-    path: Path, part: Part, settings: Settings, unreadable: list[Unreadable], clock: Callable[[str], None]
+    path: Path,
+    part: Part,
+    settings: Settings,
+    unreadable: list[Unreadable],
+    clock: Callable[[str], None],
+    meter: tiers.Meter,
 ) -> int:
     rows, writer = 0, None
     for table in _chunks(part, unreadable):
         clock("read")
-        done = annotate(table, settings, clock)
+        done = annotate(table, settings, clock, meter)
         writer = writer or pq.ParquetWriter(path, done.schema, compression="zstd")
         writer.write_table(done)
         rows += len(done)
@@ -216,6 +224,11 @@ def cpu_seconds(shards: Sequence[Path]) -> Counter[str]:
     for shard in dict.fromkeys(shards):
         spent.update(manifest.read(shard, "shard").facts["seconds"])
     return spent
+
+
+def tier_costs(shards: Sequence[Path]) -> list[tiers.Cost]:
+    """What each check of each tier took and found when the shards were made."""
+    return tiers.costs([row for shard in dict.fromkeys(shards) for row in manifest.read(shard, "shard").facts["tiers"]])
 
 
 def _part(spec: SourceSpec, files: Sequence[SourceFile], settings: str) -> Part:

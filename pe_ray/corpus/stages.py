@@ -17,7 +17,8 @@ import pyarrow as pa
 
 from pe_ray.config import CorpusConfig
 from pe_ray.corpus import clean, decontaminate, dedup, private
-from pe_ray.corpus.quality import checks, crisis, language, markers
+from pe_ray.corpus.knowledge.facts import Facts, facts
+from pe_ray.corpus.quality import checks, crisis, language, markers, tiers
 from pe_ray.corpus.reading import expand
 from pe_ray.record import digest
 from pe_ray.security.keys import surrogate_key
@@ -36,7 +37,9 @@ class Stage:
 
     name: str
     phase: str
-    apply: Callable[[pa.Table], pa.Table]
+    apply: Callable[..., pa.Table]
+    metered: bool = False
+    """Its checks take a `meter`, which tells what each of them costs."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,8 @@ class Settings:
     pii_ner: Path | None
     evaluation: tuple[tuple[str, str, tuple[str, ...], str], ...]
     """Name, path, columns and content hash of each evaluation set."""
+    criteria: tuple[str, str] | None = None
+    """Path and content hash of the diagnostic criteria that statements are held against, beside our own."""
 
     @classmethod
     def of(cls, config: CorpusConfig) -> Settings:
@@ -57,13 +62,14 @@ class Settings:
             path = expand(spec.path)
             decontaminate.read_eval_set(path, spec.columns)  # told before anything is read
             sets.append((spec.name, str(path), spec.columns, manifest.file_hash(path)))
-        return cls(config.pii.tier, surrogate_key(), config.pii.ner, tuple(sets))
+        return cls(config.pii.tier, surrogate_key(), config.pii.ner, tuple(sets), _criteria(config.criteria))
 
     @property
     def digest(self) -> str:
         """Names the settings; evaluation sets by what they hold, not by where they lie."""
         sets = [(name, columns, content) for name, _, columns, content in self.evaluation]
-        return digest(self.pii_tier, self.pii_key.hex(), str(self.pii_ner), json.dumps(sets))
+        criteria = (self.criteria[1],) if self.criteria else ()
+        return digest(self.pii_tier, self.pii_key.hex(), str(self.pii_ner), json.dumps(sets), *criteria)
 
 
 @lru_cache(maxsize=4)
@@ -76,19 +82,25 @@ def stages(settings: Settings) -> tuple[Stage, ...]:
         ),
         Stage("keys", "de-duplicate", dedup.apply),
         Stage("language", "judge", language.apply),
-        Stage("checks", "judge", checks.apply),
+        Stage("checks", "judge", checks.apply, metered=True),
         Stage("markers", "judge", markers.apply),
         Stage("crisis", "judge", crisis.apply),
+        Stage("second", "judge", partial(tiers.apply, known=_known(settings)), metered=True),
         Stage("decontaminate", "judge", partial(decontaminate.apply, index=_evaluation(settings))),
         Stage("describe", "judge", describe),
     ]
     return tuple(found)
 
 
-def annotate(table: pa.Table, settings: Settings, clock: Callable[[str], None] = lambda _: None) -> pa.Table:
+def annotate(
+    table: pa.Table,
+    settings: Settings,
+    clock: Callable[[str], None] = lambda _: None,
+    meter: tiers.Meter | None = None,
+) -> pa.Table:
     """A batch through the list of stages; `clock` is called with each stage's phase when it is done."""
     for stage in stages(settings):
-        table = stage.apply(table)
+        table = stage.apply(table, meter=meter) if stage.metered else stage.apply(table)
         clock(stage.phase)
     return table
 
@@ -111,6 +123,19 @@ def describe(table: pa.Table) -> pa.Table:
 def score_column(check: str) -> str:
     """The column that holds a check's score; null where the check had nothing to say."""
     return f"score_{check}"
+
+
+def _criteria(path: Path | None) -> tuple[str, str] | None:
+    """The criteria and a hash of them; raises ConfigError for what cannot be read."""
+    if path is None:
+        return None
+    facts(str(path))
+    files = sorted(path.rglob("*.criteria.txt")) if path.is_dir() else [path]
+    return str(path), digest(*(manifest.file_hash(file) for file in files))
+
+
+def _known(settings: Settings) -> Facts:
+    return facts(settings.criteria[0] if settings.criteria else None)
 
 
 def _evaluation(settings: Settings) -> decontaminate.EvalIndex:

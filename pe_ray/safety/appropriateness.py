@@ -17,17 +17,17 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
-from pe_ray.safety.normalise import Normalised, normalise
+from pe_ray.safety.gate import Gate
+from pe_ray.safety.normalise import fold, normalise
 from pe_ray.safety.output import CAREFUL, EXCUSED
-from pe_ray.safety.rules import KEEP, Rule, RuleSet, load, read
+from pe_ray.safety.rules import KEEP, Rule, load, read
 from pe_ray.safety.triage import TRIAGE_FILES
 
-FOLDER = "appropriateness"
-OUTPUT = "output"
-FILES = (f"{FOLDER}/must", f"{FOLDER}/must_not", OUTPUT)
+FOLDER, OUTPUT = "appropriateness", "output"
+MUST, MUST_NOT = f"{FOLDER}/must", f"{FOLDER}/must_not"
 OUTPUT_WEIGHT = 0.85
 """What a rule of the output filter costs, which has no weight of its own."""
-SENTENCE = re.compile(r"[^.?!\n]{1,800}[.?!\n]?")
+SENTENCE = re.compile(r"[^.?!\n ][^.?!\n]{0,799}[.?!\n]?")
 """A sentence, or as much of it as a pattern may run over: its cost grows with the square of that."""
 DENIED = re.compile(
     r"\b(?:not|never|no|none|nothing|nobody|neither|nor|without|hardly|(?:rather|other) than|instead of)"
@@ -63,7 +63,7 @@ class Category:
 
 @dataclass(frozen=True)
 class Found:
-    """One rule where it matched: in which of the texts, and in which of its characters."""
+    """The first place of a rule: which text, and which characters of it once it is folded."""
 
     rule: Rule = field(repr=False)
     text: int
@@ -79,8 +79,21 @@ class Finding:
     met: tuple[str, ...]
     missed: tuple[str, ...]
     broken: tuple[str, ...]
-    found: tuple[Found, ...] = ()
-    """Where, the first place of each rule."""
+    found: tuple[Found, ...] = field(default=(), repr=False)
+
+
+@dataclass(frozen=True)
+class Signs:
+    """The patterns of some rules, each by itself, and what they cannot do without."""
+
+    gate: Gate
+    patterns: tuple[tuple[Rule, re.Pattern[str]], ...]
+
+    @classmethod
+    def of(cls, rules: Sequence[Rule]) -> Signs:
+        pairs = [(rule, pattern) for rule in rules for pattern in rule.patterns]
+        gate = Gate.of(([pattern], rule.needs) for rule, pattern in pairs)
+        return cls(gate, tuple((rule, re.compile(rf"\b(?:{pattern})(?!\w)")) for rule, pattern in pairs))
 
 
 @cache
@@ -89,7 +102,7 @@ def categories() -> Mapping[str, Category]:
     data = tomllib.loads(read(f"{FOLDER}/categories"))
     every = [_full("must_not", name) for name in data["every"]["must_not"]]
     found = {name: _category(name, row, every) for name, row in data["category"].items()}
-    known = {r.id for r in load(*FILES).rules}
+    known = {r.id for r in load(MUST, MUST_NOT, OUTPUT).rules}
     for category in found.values():
         if unknown := sorted(category.sought - known):
             raise ValueError(f"categories.toml: {category.name} names {unknown[0]!r}, which is no rule")
@@ -110,61 +123,95 @@ def assess(texts: Sequence[str], category: str, *, whole: bool = True) -> Findin
     `whole`: the conversation is all there; of a part, what it leaves out is not held against it.
     """
     wanted = categories()[category]
-    first = {found.rule.id: found for found in _matches(texts, load(*FILES), wanted.sought)}
-    share, missed = _share(wanted, first.keys()) if whole else (1.0, ())
-    broken = [first[name].rule for name in sorted(wanted.must_not & first.keys())]
+    folded = [fold(_own(text)) for text in texts]
+    signs = _met(folded, wanted)
+    bad = {found.rule.id: found for found in _broken(folded, wanted.must_not)}
+    share, missed = _share(wanted, signs) if whole else (1.0, ())
+    broken = [bad[name].rule for name in sorted(bad)]
     for rule in broken:
         share *= 1 - (rule.weight or OUTPUT_WEIGHT)
-    met = sorted(first.keys() - wanted.must_not)
     return Finding(
         round(share, 4),
-        tuple(first[name].rule.name for name in met),
+        tuple(signs[name].rule.name for name in sorted(signs)),
         missed,
         tuple(rule.name for rule in broken),
-        tuple(first.values()),
+        (*signs.values(), *bad.values()),
     )
+
+
+def places(texts: Sequence[str], finding: Finding) -> Iterator[tuple[str, int, int, int]]:
+    """(rule, text, start, end) of what was found, in characters of the texts as they were given."""
+    read_again = {n: normalise(_own(texts[n])) for n in {found.text for found in finding.found}}
+    for found in finding.found:
+        yield found.rule.name, found.text, *read_again[found.text].origin(found.start, found.end)
 
 
 def version() -> str:
     """Version of the rules and categories, for reports."""
-    return load(*FILES, f"{FOLDER}/categories").version
+    return load(MUST, MUST_NOT, OUTPUT, f"{FOLDER}/categories").version
 
 
-def _share(wanted: Category, signs: Any) -> tuple[float, tuple[str, ...]]:
+def _share(wanted: Category, signs: Mapping[str, Found]) -> tuple[float, tuple[str, ...]]:
     """The share of what is asked for that has a sign, and what has none."""
     demands = [(d, 2) for d in wanted.must] + [(d, 1) for d in wanted.should]
-    missed = tuple("|".join(sorted(d)) for d, _ in demands if not d & signs)
+    missed = tuple("|".join(sorted(d)) for d, _ in demands if not d & signs.keys())
     total = sum(worth for _, worth in demands)
-    share = sum(worth for d, worth in demands if d & signs) / total if total else 1.0
+    share = sum(worth for d, worth in demands if d & signs.keys()) / total if total else 1.0
     return wanted.given + (1 - wanted.given) * share, missed
 
 
-def _matches(texts: Sequence[str], rules: RuleSet, sought: frozenset[str]) -> Iterator[Found]:
-    """The first place of each rule."""
-    open_rules = set(sought)
+def _met(texts: Sequence[str], wanted: Category) -> dict[str, Found]:
+    """A sign of each demand that has one, by rule; of several signs the first that is come upon."""
+    possible: list[tuple[int, Rule, re.Pattern[str]]] = []
+    signs = _signs(MUST)
     for number, text in enumerate(texts):
-        folded = normalise(QUOTED.sub(lambda m: " " * len(m.group()), text))
-        among = rules.gate.narrow(folded.text)
-        for sentence in SENTENCE.finditer(folded.text):
-            for rule in rules.candidates(sentence.group(), among):
-                if rule.id in open_rules and (span := _in_sentence(rule, sentence, folded)):
-                    open_rules.remove(rule.id)
-                    yield Found(rule, number, *span)
+        possible += ((number, *signs.patterns[i]) for i in signs.gate.possible(text))
+    found: dict[str, Found] = {}
+    for demand in (*wanted.must, *wanted.should):
+        if not demand & found.keys():
+            for number, rule, pattern in possible:
+                if rule.id in demand and (match := pattern.search(texts[number])):
+                    found[rule.id] = Found(rule, number, *match.span())
+                    break
+    return found
 
 
-def _in_sentence(rule: Rule, sentence: re.Match[str], folded: Normalised) -> tuple[int, int] | None:
-    """Where a rule matches in a sentence, in characters of the whole text as it was given."""
-    words, offset = sentence.group(), sentence.start()
-    if rule.id in EXCUSED and CAREFUL.search(words):
+def _broken(texts: Sequence[str], barred: frozenset[str]) -> Iterator[Found]:
+    """The first place of each rule that was broken."""
+    signs, left = _signs(MUST_NOT, OUTPUT), set(barred)
+    for number, text in enumerate(texts):
+        among = signs.gate.narrow(text)
+        for sentence in SENTENCE.finditer(text) if among else ():
+            for i in signs.gate.possible(sentence.group(), among):
+                rule, pattern = signs.patterns[i]
+                if rule.id in left and (span := _in_sentence(rule, pattern, sentence.group())):
+                    left.remove(rule.id)
+                    yield Found(rule, number, sentence.start() + span[0], sentence.start() + span[1])
+
+
+def _in_sentence(rule: Rule, pattern: re.Pattern[str], words: str) -> tuple[int, int] | None:
+    if not any(need in words for need in rule.needs) or (rule.id in EXCUSED and CAREFUL.search(words)):
         return None
-    for match in rule.regex.finditer(words):
+    for match in pattern.finditer(words):
         ahead = words[: match.start()]
         if rule.negated != KEEP and DENIED.search(ahead):
             continue
         if rule.group == OUTPUT and (words.endswith("?") or REPORTED.search(ahead)):
             continue
-        return folded.origin(offset + match.start(), offset + match.end())
+        return match.span()
     return None
+
+
+@cache
+def _signs(*names: str) -> Signs:
+    return Signs.of(load(*names).rules)
+
+
+def _own(text: str) -> str:
+    """Without what stands between quotation marks, which is somebody else's sentence; places stay what they are."""
+    if '"' not in text and "“" not in text:
+        return text
+    return QUOTED.sub(lambda m: " " * len(m.group()), text)
 
 
 def _category(name: str, row: Mapping[str, Any], every: Sequence[str]) -> Category:

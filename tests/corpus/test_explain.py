@@ -105,7 +105,7 @@ def test_a_held_record_waits_where_it_is_said(built: CorpusResult, tell: Tell) -
     assert (story.status, story.decision["held_for"]) == ("held", ["suicidality"])
     assert pq.read_table(story.went_to)["id"].to_pylist() == [story.place["id"]]
     assert "decision   held for suicidality" in text(story)
-    assert [v["check"] for v in story.verdicts if not v["passed"]] == ["crisis"]
+    assert [v["check"] for v in story.verdicts if not v["passed"]] == ["crisis", "appropriateness"]
 
 
 def test_a_quarantined_row_by_its_place(tell: Tell) -> None:

@@ -16,13 +16,26 @@ import numpy as np
 import pyarrow as pa
 
 from pe_ray.corpus.columns import with_column
-from pe_ray.corpus.quality import bias, coherence, generic, naturalness, persona, transcription
+from pe_ray.corpus.quality import (
+    appropriateness,
+    authenticity,
+    bias,
+    coherence,
+    evidence,
+    generic,
+    naturalness,
+    persona,
+    tiers,
+    transcription,
+)
 from pe_ray.corpus.quality.batch import Batch
 from pe_ray.corpus.quality.vocabulary import Vocabulary
 from pe_ray.record import VERDICT_TYPE, Record, Verdict, from_table
 
 CHECKS: tuple[ModuleType, ...] = (coherence, generic, bias, transcription, naturalness, persona)
-NAMES: tuple[str, ...] = tuple(c.NAME for c in CHECKS)
+SECOND: tuple[ModuleType, ...] = (appropriateness, evidence, authenticity)
+"""Checks of the records that they apply to; they come after triage and the markers (`tiers.apply`)."""
+NAMES: tuple[str, ...] = tuple(c.NAME for c in (*CHECKS, *SECOND))
 
 
 SINGLE: dict[str, Collection[str]] = {
@@ -36,11 +49,17 @@ What comes from the source voice is shown to them all: it is speech, whatever it
 """
 
 
-def apply(table: pa.Table) -> pa.Table:
+def apply(table: pa.Table, meter: tiers.Meter | None = None) -> pa.Table:
     """Append the verdicts of every check that has something to say."""
-    batch = Batch.of(table, _vocabulary())
-    talk = _talk(table)
-    found = [_one_by_one(c, talk, len(table)) if c.NAME in SINGLE else c.judge(batch) for c in CHECKS]
+    meter = meter or tiers.Meter()
+    with meter.of(tiers.FIRST, tiers.ALL):
+        batch = Batch.of(table, _vocabulary())
+        talk = _talk(table)
+    found = []
+    for check in CHECKS:
+        with meter.of(tiers.FIRST, check.NAME) as count:
+            found.append(_one_by_one(check, talk, len(table)) if check.NAME in SINGLE else check.judge(batch))
+            count(sum(v is not None for v in found[-1]))
     rows = [[v for v in row if v is not None] for row in zip(*found, strict=True)]
     verdicts = _as_column(rows)
     before = table["verdicts"].combine_chunks()

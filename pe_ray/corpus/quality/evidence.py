@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from pe_ray.corpus.columns import Turns
 from pe_ray.corpus.knowledge.facts import NUMBER, Disorder, Facts, days, facts, number
 from pe_ray.corpus.quality.phrases import plain
-from pe_ray.record import Record, Verdict
+from pe_ray.record import Record, Verdict, from_table
 
 NAME = "evidence"
 DEFAULT_MIN = 0.3
@@ -33,12 +33,13 @@ TOLERANCE = 1.34
 LONGEST_SENTENCE = 800
 
 DISORDERS = (
-    r"(?i)disorder|depress|ptsd|stress|mania|manic|schizophren|adhd|attention.deficit|\b(?:ocd|gad|bpd|mdd)\b|"
-    r"panic attack|phobi|insomnia|bulimi|dysthymi|cyclothymi|grief|borderline"
+    r"(?i)disorder|depressive|major depress|clinical depress|traumatic|acute stress|mani[ac]|schizophren|"
+    r"attention.deficit|\b(?:c?ptsd|adhd|ocd|ocpd|gad|bpd|mdd|pmdd)\b|panic attack|phobi|social anxiety|"
+    r"insomnia|bulimi|dysthymi|cyclothymi|grief|borderline|bipolar"
 )
 NUMBERS = (
-    r"(?i)\d|\b(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|[a-z]+teen|twenty|once|twice|single|half|"
-    r"an? (?:minute|hour|day|night|week|month|year))\b"
+    r"(?i)\d|\b(?:two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|[a-z]+teen|twenty|once|twice|single|"
+    r"(?:one|an?|half an?)[ -](?:minute|hour|day|night|week|month|year))\b"
 )
 METHODS = (
     r"(?i)\w,? [\w'-]+,? (?:therap(?:y|ies)|techniques?|methods?|protocols?|healing)\b|rebirth|holding therapy|"
@@ -46,6 +47,7 @@ METHODS = (
 )
 """Patterns of RE2: a message in which neither the first two nor the third are found makes no claim."""
 
+NAMES_METHOD = re.compile(METHODS.removeprefix("(?i)"))
 SENTENCE = re.compile(rf"[^.?!\n]{{1,{LONGEST_SENTENCE}}}[.?!\n]?")
 DEFINES = re.compile(
     r"\b(?:diagnos\w*|criteri\w+|defin\w+|requir\w+|considered|means|covers|describ\w+|lasts|lasted|begins?|calls? for|"
@@ -128,12 +130,21 @@ def claims(record: Record, known: Facts | None = None) -> Iterator[Claim]:
 def applies(table: pa.Table) -> NDArray[np.bool_]:
     """The records that could hold a claim, by patterns that cost little; the check has nothing to say of the others."""
     turns = Turns.of(table)
+    spoken = np.flatnonzero(pc.equal(turns.roles, "assistant").to_numpy(zero_copy_only=False))
+    texts = turns.texts.take(pa.array(spoken))
+    named = np.flatnonzero(_with(texts, DISORDERS))
+    numbered = named[_with(texts.take(pa.array(named)), NUMBERS)]
     found = np.zeros(len(table), np.bool_)
-    rows = np.flatnonzero(_with(turns.texts, DISORDERS))
-    rows = rows[_with(turns.texts.take(pa.array(rows)), NUMBERS)]
-    methods = np.flatnonzero(_with(turns.texts, METHODS))
-    found[turns.record_of(np.union1d(rows, methods))] = True
+    found[turns.record_of(spoken[np.union1d(numbered, np.flatnonzero(_with(texts, METHODS)))])] = True
     return found
+
+
+def judge(table: pa.Table, known: Facts | None = None) -> dict[int, Verdict]:
+    """`check` of every record of a table, by row."""
+    rows = np.flatnonzero(applies(table))
+    records = from_table(table.take(pa.array(rows, pa.int64())))
+    checked = ((row, check(record, DEFAULT_MIN, known)) for row, record in zip(rows.tolist(), records, strict=True))
+    return {row: verdict for row, verdict in checked if verdict}
 
 
 def _with(texts: pa.StringArray, pattern: str) -> NDArray[np.bool_]:
@@ -144,9 +155,13 @@ def _with(texts: pa.StringArray, pattern: str) -> NDArray[np.bool_]:
 
 
 def _claims(text: str, message: int, known: Facts) -> Iterator[Claim]:
-    for sentence in SENTENCE.finditer(text):
+    named = [m.start() for _, m in known.disorders_in(text)]
+    methods = [m.start() for m in NAMES_METHOD.finditer(text)]
+    for sentence in SENTENCE.finditer(text) if named or methods else ():
         words, at = sentence.group(), sentence.start()
-        for rule, start, end in (*_numbers(words, known), *_methods(words, known)):
+        found = [*_numbers(words, known)] if any(at <= place < sentence.end() for place in named) else []
+        found += _methods(words, known) if any(at <= place < sentence.end() for place in methods) else []
+        for rule, start, end in found:
             yield Claim(rule, message, at + start, at + end)
 
 
