@@ -25,7 +25,7 @@ from pe_ray.train.packing import TrainBatches
 from pe_ray.train.run import train
 from pe_ray.train.window import Window
 from tests.model import test_experts, test_gradients, test_inject, test_lora, test_router
-from tests.train import test_checkpoint, test_loop, test_objective, test_packing, test_resume, test_window
+from tests.train import test_checkpoint, test_loop, test_objective, test_packing, test_resume, test_shard, test_window
 from tests.train.conftest import KILLED, make_config, world  # noqa: F401 (a fixture)
 from tests.train.toy import SHAPE, Clock, toy_examples, toy_fit, toy_model, toy_settings
 from tests.train.trained import MAKERS, Trained, trained
@@ -137,9 +137,8 @@ def test_09_another_number_of_workers_keeps_the_sample_sequence() -> None:
     assert len({tuple(s) for s in alone}) == 6
 
 
-@pytest.mark.skip(reason="no sharded checkpoints: the trainable parameters are replicated, rank 0 writes them whole")
 def test_10_a_sharded_checkpoint_loads_into_another_layout() -> None:
-    """For a base that is sharded over ranks (FSDP2) with torch.distributed.checkpoint."""
+    test_shard.test_a_checkpoint_of_a_sharded_run_goes_on_in_another_layout()
 
 
 def test_11_packed_and_unpacked_losses_are_equal_per_document() -> None:
@@ -152,9 +151,8 @@ def test_12_data_parallel_ranks_compute_what_one_process_does() -> None:
     test_loop.test_two_ranks_compute_what_one_does()
 
 
-@pytest.mark.skip(reason="pipeline, tensor and FSDP parallelism are not built: training is data parallel alone")
-def test_12_pipeline_tensor_and_fsdp_compute_what_one_process_does() -> None:
-    """Losses equal to 1e-6."""
+def test_12_a_sharded_base_computes_what_replicated_ones_do() -> None:
+    test_shard.test_a_sharded_base_computes_what_replicated_ones_do()
 
 
 @pytest.mark.parametrize("damage", ["no manifest", "short", "changed", "missing", "half written"])

@@ -32,7 +32,10 @@ PACKING_ROUNDS = 2
 def arguments(parser: argparse.ArgumentParser) -> None:
     """The options of this area."""
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
-    parser.add_argument("--shape", default=None, help="small, wide or llama-8b; default small (cpu), llama-8b (cuda)")
+    parser.add_argument("--shape", default=None, help="tiny, small, wide, llama-8b; default small, on cuda llama-8b")
+    parser.add_argument(
+        "--rehearse", action="store_true", help="cuda: run the same code on a CPU where there is no GPU"
+    )
     parser.add_argument("--rounds", type=int, default=12, help="turns of each contender; the fastest counts")
 
 
@@ -41,7 +44,7 @@ def run(args: argparse.Namespace) -> list[Result]:
     if args.device == "cuda":
         from pe_ray.bench.train_gpu import measure
 
-        return measure(args.shape or "llama-8b", args.rounds)
+        return measure(args.shape or "llama-8b", args.rounds, rehearse=args.rehearse)
     return [*_experts(args.shape or "small", args.rounds), *_wide(args), *_packing(), *_checkpoint()]
 
 

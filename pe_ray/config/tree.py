@@ -66,8 +66,8 @@ class BaseConfig(Section):
     """Stretch the positions of the base beyond its context; empty: as it is."""
     chat_template: str | None = None
     """Jinja chat template, or a file that holds one, for a base whose tokenizer has none."""
-    quantise: Literal["none", "8bit", "4bit"] = "none"
-    """Keep the frozen weights in 8 or 4 bits (bitsandbytes)."""
+    quantise: Literal["none", "8bit", "4bit", "fp8"] = "none"
+    """Keep the frozen weights in 8 or 4 bits (bitsandbytes), or compute with them in 8-bit floating point."""
     tiny: TinyBaseConfig = TinyBaseConfig()
     """Shape of the tiny base; read only with name=tiny."""
 
@@ -122,6 +122,10 @@ class TrainConfig(Section):
     """Seconds between checkpoints."""
     checkpoint_every_steps: int | None = Field(None, gt=0)
     """Steps between checkpoints, beside the seconds."""
+    copy_to: str | None = None
+    """A second place for checkpoints that outlives the machine, for example s3://bucket/prefix; empty: none."""
+    shard_base: bool = False
+    """Spread the frozen base over the workers (FSDP2) where it does not fit on one; else each has a copy."""
     keep_checkpoints: int = Field(3, gt=0)
     """Newest checkpoints that stay on disk."""
     workers: int = Field(0, ge=0)
@@ -294,9 +298,10 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _merged_is_exact(self) -> Config:
-        if self.base.quantise == "8bit" and self.export.merged:
+        if self.base.quantise in ("8bit", "fp8") and self.export.merged:
             raise ValueError(
-                "base.quantise=8bit and export.merged=true: products of an 8-bit base are rounded by the input, so no "
-                "merged model computes the same; set export.merged=false to serve the adapter, or base.quantise=none"
+                f"base.quantise={self.base.quantise} and export.merged=true: products of an 8-bit base are rounded by "
+                "the input, so no merged model computes the same; set export.merged=false to serve the adapter, or "
+                "base.quantise=none"
             )
         return self

@@ -73,6 +73,9 @@ def tokenise(
         lines = "".join(json.dumps(t) + "\n" for t in tally.truncated)
         (out / "truncated.jsonl").write_text(lines, encoding="utf-8")
         out.facts.update(dict(tally.counts), max_tokens=limit if limit < NO_LIMIT else None)
+        vocabulary = tokenizer_dir / "tokenizer.json"
+        if vocabulary.is_file():  # so that nobody trains a base on another's token ids
+            out.facts["tokenizer"] = manifest.file_hash(vocabulary)
     return target
 
 

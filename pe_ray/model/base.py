@@ -21,6 +21,7 @@ from transformers import (
 )
 
 from pe_ray.errors import BaseModelError
+from pe_ray.model.fp8 import to_fp8
 
 SUPPORTED = ("llama", "mistral", "qwen3")
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
@@ -48,8 +49,9 @@ def load_base(
     """A dense llama, mistral or qwen3 model and its tokenizer, which has a chat template.
 
     A path is never looked for on the hub. `dtype` None keeps that of the files. `quantise` 4bit or 8bit packs the
-    linear maps (bitsandbytes). `rope` ({"type", "factor"}) stretches its positions, see `stretch`. `chat_template` is
-    a Jinja text or a file that holds one, and wins over the tokenizer's own.
+    linear maps (bitsandbytes), fp8 computes them in 8-bit floating point (fp8.py). `rope` ({"type", "factor"})
+    stretches its positions, see `stretch`. `chat_template` is a Jinja text or a file that holds one, and wins over
+    the tokenizer's own.
 
     Raises BaseModelError in one line: absent, of another kind, or without a chat template.
     """
@@ -77,13 +79,15 @@ def load_model(
         "local_files_only": True,
         "output_loading_info": True,
     }
-    if quantise != "none":
+    if quantise in ("4bit", "8bit"):
         options |= {"quantization_config": _quantisation(quantise, dtype), "device_map": device}
     model, report = _read("base", path, lambda: AutoModelForCausalLM.from_pretrained(path, **options))
     missing = sorted(report["missing_keys"])
     if missing:  # transformers would go on with random values
         raise BaseModelError(f"base={path}: {len(missing)} weights are missing, first {missing[0]}; fetch it again")
     _refuse([n for n in report["unexpected_keys"] if not n.endswith(DERIVED)], path)  # it would go on without them
+    if quantise == "fp8":
+        return to_fp8(model.to(device)).eval()
     if quantise == "none":
         return model.to(device).eval()
     for module in model.modules():

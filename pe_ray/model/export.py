@@ -190,15 +190,16 @@ def _experts(
 def dense_weight(linear: nn.Module) -> Tensor:
     """The weight that a frozen linear map computes with, unpacked where bitsandbytes keeps it in 4 bits.
 
-    Raises UserError for 8 bits: that product rounds its input as well, which no weight can express.
+    Raises UserError for 8 bits and for fp8: those products round their input as well, which no weight can express.
     """
     weight = linear.weight
     if getattr(weight, "quant_state", None) is not None:
         from bitsandbytes.functional import dequantize_4bit
 
         return dequantize_4bit(weight.data, weight.quant_state).detach()
-    if weight.dtype == torch.int8:
-        raise UserError("base.quantise=8bit: has no exact merged form; serve the adapter, or train on none")
+    if weight.dtype in (torch.int8, torch.float8_e4m3fn):
+        kind = "8bit" if weight.dtype == torch.int8 else "fp8"
+        raise UserError(f"base.quantise={kind}: has no exact merged form; serve the adapter, or train on none")
     return weight.detach()
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -101,7 +102,7 @@ def expert_layers(model: nn.Module) -> Iterator[LoRAExperts]:
 
 def _place(parent: nn.Module, name: str, module: nn.Module) -> None:
     """Put `module` where its base was, on the same device; a fresh module trains like its parent."""
-    like = next(module.base.parameters())
+    like = next(chain(module.base.parameters(), module.base.buffers()))  # fp8.py keeps its weights as buffers
     setattr(parent, name, _to_device(module, like).train(parent.training))
 
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -20,6 +20,10 @@ from torch import Tensor, nn
 from pe_ray import __version__
 from pe_ray.errors import ManifestError, UserError
 from pe_ray.store import manifest
+from pe_ray.train import steplog
+
+if TYPE_CHECKING:
+    from pe_ray.train.remote import Remote
 
 KIND = "checkpoint"
 PLAN = "plan.json"
@@ -48,11 +52,19 @@ class Checkpoints:
     """The checkpoints of one run; one process (rank 0) writes them, in a thread of its own.
 
     The newest `keep` stay on disk, and the one with the best evaluation. `parents` and `facts` go into every manifest.
+    `remote` gets a copy of each, and gives the newest back where the disk has none.
     """
 
     def __init__(
-        self, directory: Path, *, parents: Mapping[str, str], facts: Mapping[str, Any] | None = None, keep: int = 3
+        self,
+        directory: Path,
+        *,
+        parents: Mapping[str, str],
+        facts: Mapping[str, Any] | None = None,
+        keep: int = 3,
+        remote: Remote | None = None,
     ) -> None:
+        self.remote = remote
         self.directory, self.parents, self.facts, self.keep = directory, dict(parents), dict(facts or {}), keep
         self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="checkpoint")
         self._writing: Future[None] | None = None
@@ -98,11 +110,16 @@ class Checkpoints:
             (out / "state.json").write_text(json.dumps(state, indent=1))
             out.facts.update(facts)
         self._prune()
+        if self.remote:
+            kept = {c.path.name for c in finished(self.directory)}
+            self.remote.push(target, self.directory.parent / steplog.NAME, kept)
 
     def latest(self) -> Checkpoint | None:
         """The newest checkpoint, every file hashed; what a killed writer left is removed. Only the writer may ask."""
         self.wait()
         good = finished(self.directory, verify=True)
+        if not good and self.remote and self.remote.fetch(self.directory.parent):
+            good = finished(self.directory, verify=True)
         for path in self.directory.glob("*step_*"):
             if path not in {c.path for c in good}:
                 manifest.remove(path)

@@ -29,7 +29,7 @@ FORWARD_SHARE = 1 / 3
 """Of a training step's time, what an evaluation of as many tokens takes, where that cannot be measured."""
 STATE_BYTES = 16
 """Of a trainable parameter: value, gradient and two moments in float32."""
-FROZEN_BYTES = {"none": (4.0, 2.0), "8bit": (1.0, 1.0), "4bit": (0.5, 0.5)}
+FROZEN_BYTES = {"none": (4.0, 2.0), "8bit": (1.0, 1.0), "fp8": (2.0, 2.0), "4bit": (0.5, 0.5)}
 """Of a frozen parameter, on a CPU and on a GPU."""
 
 

@@ -15,6 +15,7 @@ from pe_ray.model.export import probe, to_moe
 from pe_ray.model.inject import inject
 from pe_ray.store import manifest
 from pe_ray.store.paths import Home
+from pe_ray.train.card import NAME, card
 from pe_ray.train.checkpoint import KIND, Checkpoint
 
 PROBE_SHAPE = (4, 64)
@@ -35,6 +36,7 @@ def export(config: Config, checkpoint: Path, base: str | Path, home: Home) -> di
     with manifest.stage(out, kind="adapter", parents=parents) as stage:
         _write_adapter(config, checkpoint, base, made.facts, stage.path)
         stage.facts.update(_facts(config, base, name, version))
+        (stage / NAME).write_text(card(config, home, parents, stage.facts, {}))
     result: dict[str, Any] = {"adapter": str(out), "merged": None, "architecture": None}
     result |= {"max_logit_diff": None, "near_ties": None}
     return result | (_merge(config, out, home, parents, base, version) if config.export.merged else {})
@@ -77,6 +79,9 @@ def _merge(
         stage.facts.update(_facts(config, base, name, version))
         stage.facts.update(architecture=info.architecture, parameters=info.parameters)
         stage.facts.update(max_logit_diff=found.max_logit_diff, near_ties=found.near_ties)
+        (stage / NAME).write_text(
+            card(config, home, parents | {"adapter": f"{name}@{version}"}, stage.facts, stage.facts)
+        )
     return {
         "merged": str(out),
         "architecture": info.architecture,

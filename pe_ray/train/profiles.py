@@ -29,7 +29,7 @@ class Profile:
     context: int
     recompute: bool = False
     """Run a layer's forward pass again in the backward pass instead of keeping its activations."""
-    quantise: Literal["none", "8bit", "4bit"] = "none"
+    quantise: Literal["none", "8bit", "4bit", "fp8"] = "none"
     """How the frozen weights are kept, on a GPU."""
 
     @property

@@ -28,6 +28,7 @@ from pe_ray.train.loop import fit
 from pe_ray.train.metrics import Mirror, Send
 from pe_ray.train.objective import Experts
 from pe_ray.train.setup import Plan
+from pe_ray.train.shard import shard
 from pe_ray.train.state import FitResult
 from pe_ray.train.window import Window
 
@@ -106,8 +107,11 @@ def train_rank(
         log = None
         if first:
             stack.enter_context(process.only_writer(run_dir))
+            setup.bring_back(plan)
             log = stack.enter_context(steplog.StepLog(run_dir / steplog.NAME))
         model, tokenizer = setup.build_model(config, plan.profile, plan.base, setup.device_of())
+        if config.train.shard_base and collective.size > 1:
+            shard(model)
         data = setup.build_data(plan, tokenizer.pad_token_id, collective)
         startup_s = time.time() - started
         window = Window(config.train.window_s, config.train.margin_s)

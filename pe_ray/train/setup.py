@@ -18,11 +18,12 @@ from pe_ray.model.inject import inject
 from pe_ray.store import manifest
 from pe_ray.store.paths import Home
 from pe_ray.train import process
-from pe_ray.train.checkpoint import PLAN, Checkpoints, code_version
+from pe_ray.train.checkpoint import PLAN, Checkpoints, code_version, finished
 from pe_ray.train.collective import Collective
 from pe_ray.train.data import Examples, read_examples
 from pe_ray.train.packing import PackedBatch, Shape, TrainBatches, evaluation_batches
 from pe_ray.train.profiles import Profile, resolve
+from pe_ray.train.remote import Remote
 from pe_ray.train.schedule import Schedule
 from pe_ray.train.state import Settings
 
@@ -61,7 +62,9 @@ def begin(
     base, run_dir = Path(base).absolute(), home.run(run_id)
     profile = resolve(profile_name or config.train.profile, config)
     _check_context(config, profile, base)
-    corpus = manifest.read(examples_dir, "examples").parents.get("corpus", "")
+    made = manifest.read(examples_dir, "examples")
+    _check_tokenizer(made, examples_dir, base)
+    corpus = made.parents.get("corpus", "")
     threads = process.threads_of(config.train.threads, config.train.workers)
     stands, plan = {"corpus": corpus, "base_fingerprint": fingerprint(base)}, run_dir / PLAN
     if plan.is_file():
@@ -84,6 +87,15 @@ def begin(
         "code": code_version(),
     }
     return Plan(config, examples_dir, base, run_dir, profile, threads, parents)
+
+
+def _check_tokenizer(made: manifest.Manifest, examples_dir: Path, base: Path) -> None:
+    """Refuse token ids of another vocabulary, where both say which is theirs."""
+    told, own = made.facts.get("tokenizer"), base / "tokenizer.json"
+    if told and own.is_file() and told != manifest.file_hash(own):
+        raise UserError(
+            f"examples={examples_dir}: were made with another tokenizer than that of {base}; tokenise the corpus for it"
+        )
 
 
 def _check_context(config: Config, profile: Profile, base: Path) -> None:
@@ -188,4 +200,18 @@ def checkpoints_of(plan: Plan, model: nn.Module) -> Checkpoints:
     """Where the run's checkpoints go; each says whether its base was packed into fewer bits."""
     facts = {"quantise": plan.profile.quantise if getattr(model, "is_quantized", False) else "none"}
     keep = plan.config.train.keep_checkpoints
-    return Checkpoints(plan.run_dir / "checkpoints", parents=plan.parents, facts=facts, keep=keep)
+    directory = plan.run_dir / "checkpoints"
+    return Checkpoints(directory, parents=plan.parents, facts=facts, keep=keep, remote=remote_of(plan))
+
+
+def bring_back(plan: Plan) -> None:
+    """On a machine that has nothing of the run yet: its newest copied checkpoint, and its step log."""
+    remote = remote_of(plan)
+    if remote and not finished(plan.run_dir / "checkpoints"):
+        remote.fetch(plan.run_dir)
+
+
+def remote_of(plan: Plan) -> Remote | None:
+    """Where copies of the run's checkpoints go, if anywhere."""
+    copy_to = plan.config.train.copy_to
+    return Remote.at(copy_to, plan.run_dir.name) if copy_to else None

@@ -11,12 +11,15 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from pe_ray.config import load
-from pe_ray.errors import BaseModelError, ConfigError, ManifestError
+from pe_ray.config import check, load
+from pe_ray.corpus.tokenise import tokenise
+from pe_ray.errors import BaseModelError, ConfigError, ManifestError, UserError
 from pe_ray.model.base import load_base
 from pe_ray.model.inject import inject
 from pe_ray.train.checkpoint import Checkpoints
+from pe_ray.train.run import export, train
 from tests.model import bases
+from tests.train.conftest import make_config
 from tests.train.toy import toy_fit, toy_model, toy_settings
 
 
@@ -83,3 +86,35 @@ def test_a_checkpoint_of_another_model_does_not_start(tmp_path) -> None:
     with pytest.raises(ManifestError, match="holds the parameters of another model; start a new run id"):
         toy_fit(other, checkpoints=points, evaluation=[])
     assert points.latest().step == 2
+
+
+def test_a_context_beyond_the_base_is_refused_and_a_stretched_base_takes_it(world) -> None:
+    home, _, base, examples = world
+    wanted = make_config(steps=1).model_dump(mode="json")
+    wanted["train"] |= {"context": 512}
+    wanted["base"] |= {"name": str(base)}
+    with pytest.raises(UserError, match=r"train\.context=512: is longer than the 256 positions of the base") as caught:
+        train(check(wanted), examples, base, home, "too-long")
+    assert "\n" not in str(caught.value)
+    wanted["base"] |= {"rope": {"type": "yarn", "factor": 2.0}}
+    assert train(check(wanted), examples, base, home, "stretched").stage["steps"] == 1
+
+
+def test_examples_of_another_tokenizer_are_refused(world, tmp_path) -> None:
+    home, corpus, base, _ = world
+    other = bases.tiny_llama(tmp_path / "other")
+    with pytest.raises(UserError, match="were made with another tokenizer than that of"):
+        train(make_config(), tokenise(corpus, other, None), base, home, "other-tokenizer")
+    assert train(make_config(steps=1), tokenise(corpus, base, None), base, home, "own").stage["steps"] == 1
+
+
+def test_training_starts_from_an_adapter(world, tmp_path) -> None:
+    home, _, base, examples = world
+    first = train(make_config(steps=6), examples, base, home, "begun")
+    path = export(make_config(steps=6), first.checkpoint, base, home)["adapter"]
+    again = train(make_config(steps=1, start_from=path), examples, base, home, "goes-on")
+    assert again.stage["eval_loss_start"] == pytest.approx(first.stage["eval_loss"], rel=1e-5)
+    with pytest.raises(UserError, match=r"train\.start_from=.*tensors do not fit"):
+        other = make_config(steps=1, start_from=path)
+        other = other.model_copy(update={"model": other.model.model_copy(update={"rank": 8})})
+        train(other, examples, base, home, "does-not-fit")
