@@ -102,7 +102,14 @@ def test_a_submitted_job_survives_a_killed_worker(cluster: dict[str, str], tmp_p
     """Two Ray Train workers, one of them killed with SIGKILL: SUCCEEDED, every step once, the story in the log."""
     home = Path(cluster["PE_RAY_HOME"])
     steps, told = 300, ["train.workers=2", "train.steps=300", "train.checkpoint_every_steps=10", "train.micro_batch=1"]
-    told += ["train.accumulation=2", "train.context=64", "train.threads=1", "base.tiny.steps=5", "corpus.engine=local"]
+    told += [
+        "train.accumulation=2",
+        "train.context=64",
+        "train.threads=1",
+        "base.tiny.steps=5",
+        "corpus.engine=local",
+        "train.patience=1000",
+    ]
     told += ["base.tiny.width=32", "base.tiny.heads=2", "base.tiny.kv_heads=1", "base.tiny.layers=1"]
     entry = ["python", "jobs/train_moe.py", "--config", "jobs/configs/quickstart.yaml", "--run-id", "killed"]
     sets = [part for value in [*told, "train.profile=balanced"] for part in ("--set", value)]

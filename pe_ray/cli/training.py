@@ -204,7 +204,7 @@ def adapters_to_peft(
 
 @adapters_app.command("combine")
 def adapters_combine(
-    refs: Annotated[list[str], typer.Argument(help="REF=WEIGHT, two or more: a@1=0.7 b@2=0.3.")],
+    refs: Annotated[list[str], typer.Option("--of", help="REF=WEIGHT, for example a@1=0.7; stands twice or more.")],
     name: Annotated[str, typer.Option("--name", help="Of the adapter that is written; its next version.")],
 ) -> None:
     """Write the weighted sum of adapters over one base."""
@@ -218,7 +218,7 @@ def adapters_combine(
         try:
             parts.append((home.resolve_model(text, "adapter"), float(weight)))
         except ValueError:
-            raise UserError(f"{ref}: give REF=WEIGHT, for example therapist@1=0.7") from None
+            raise UserError(f"--of {ref}: give REF=WEIGHT, for example therapist@1=0.7") from None
     typer.echo(_derived(home, name, [p for p, _ in parts], lambda out: combine(parts, out)))
 
 
