@@ -137,11 +137,20 @@ def fit_experts(run: Run, ground: Ground, profile: str, say: Say) -> Any:
             told(step)
             mirror(step)
 
-        result = train(
-            run.config, ground.examples, ground.base, run.home, run.id, profile_name=profile, on_step=on_step
-        )
+        options = {"profile_name": profile, "fitted": _fitted(run, profile), "on_step": on_step}
+        result = train(run.config, ground.examples, ground.base, run.home, run.id, **options)
     run.stages["train"] = result.stage
     return result
+
+
+def _fitted(run: Run, profile: str) -> tuple[int, int] | None:
+    """Micro-batch and accumulation of the profile as tune measured them; None where it did not, or the run says."""
+    trials = run.stages.get("tune", {}).get("trials", ())
+    found = next((t for t in trials if t["profile"] == profile and t["fits"]), None)
+    given = run.config.train.micro_batch or run.config.train.accumulation
+    if given or found is None or found.get("micro_batch") is None:
+        return None
+    return found["micro_batch"], found["accumulation"]
 
 
 def tell_steps(say: Say, every_s: float = 5.0) -> Callable[[Mapping[str, Any]], None]:

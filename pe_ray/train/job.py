@@ -44,6 +44,7 @@ def train(
     run_id: str,
     *,
     profile_name: str | None = None,
+    fitted: tuple[int, int] | None = None,
     on_step: OnStep | None = None,
 ) -> TrainResult:
     """Train on `config.train.workers` Ray Train workers; arguments, files and errors as `run.train`.
@@ -55,7 +56,7 @@ def train(
     from pe_ray.train.run import finish, recorded
 
     started = time.time()
-    plan = setup.begin(config, examples_dir, base, home, run_id, profile_name)
+    plan = setup.begin(config, examples_dir, base, home, run_id, profile_name, fitted)
     hang_s = config.train.hang_s
     bite = partial(watchdog.end_workers, plan.run_dir, hang_s)
     with recorded(plan, home), followed(plan.run_dir, on_step), watchdog.watched(plan.run_dir, hang_s, bite):

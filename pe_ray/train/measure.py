@@ -6,7 +6,7 @@ import gc
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import psutil
@@ -23,6 +23,8 @@ from pe_ray.train.profiles import Profile
 
 GIB = 2**30
 COUNTED = 3
+SHARE = 0.9
+"""Of the memory, what a searched micro-batch may take: it is judged by the growth of smaller ones."""
 SMALL = 8
 """The first micro-steps have one row of an eighth and a quarter of the context: their growth tells of a whole one."""
 
@@ -41,6 +43,11 @@ class Measurement:
     predicted_finish_s: float | None
     fits: bool
     reason: str
+    micro_batch: int | None = None
+    """What was measured: the profile's own, or the largest that fits where that does not."""
+    accumulation: int | None = None
+    largest_micro_batch: int | None = None
+    """That is expected to fit, of as many sequences in a step."""
 
 
 def measure(
@@ -91,11 +98,12 @@ class Trial:
         parameters = {n: p for n, p in model.named_parameters() if p.requires_grad}
         self.device = next(iter(parameters.values())).device
         self.optimizer = optimizer_of(parameters, setup.settings_of(config, 1))
+        self.largest: int | None = None
 
     def run(self, limit: float) -> Measurement:
         """Small micro-steps first; whole ones only if they can fit in memory and in time."""
-        whole = Shape(self.profile.micro_batch, 1, self.profile.context)
-        small, double = (Shape(1, 1, min(whole.context, max(64, n * whole.context // SMALL))) for n in (1, 2))
+        context, wanted = self.profile.context, self.profile.micro_batch
+        small, double = (Shape(1, 1, min(context, max(64, n * context // SMALL))) for n in (1, 2))
         try:
             self._micro_step(small)
             update_s = self._update()
@@ -103,7 +111,13 @@ class Trial:
             before = self.memory.peak_gib()  # base, gradients, moments, and what libraries take once
             small_s, tokens = self._micro_step(double)
             slope = (self.memory.peak_gib() - before) / max(1, double.tokens - small.tokens)
-            needs, times = before + slope * (whole.tokens - small.tokens), whole.tokens / double.tokens
+
+            def needs_of(micro_batch: int) -> float:
+                return before + slope * (micro_batch * context - small.tokens)
+
+            self._search(needs_of, limit)
+            whole = Shape(self.profile.micro_batch, 1, context)
+            needs, times = needs_of(whole.rows), whole.tokens / double.tokens
             if needs > limit:
                 reason = f"needs about {needs:.1f} GiB of {limit:.1f}, judged by a micro-step of {double.tokens} tokens"
                 return self._found(small_s * times, tokens * times, update_s, needs, reason, False)
@@ -117,8 +131,19 @@ class Trial:
             reason = f"out of memory; {limit:.1f} GiB were free"
             return Measurement(self.profile.name, None, None, None, False, reason)
         peak = self.memory.peak_gib()
-        reason = "" if peak <= limit else f"takes {peak:.1f} GiB of {limit:.1f}"
+        smaller = f"with micro-batch {whole.rows}: {wanted} does not fit" if whole.rows < wanted else ""
+        reason = smaller if peak <= limit else f"takes {peak:.1f} GiB of {limit:.1f}"
         return self._found(micro_s, tokens, update_s, peak, reason, peak <= limit)
+
+    def _search(self, needs_of: Callable[[int], float], limit: float) -> None:
+        """The largest micro-batch that is expected to fit, of as many sequences in a step; the profile takes it where
+        its own does not fit. One pass for each worker is the least."""
+        rows, workers = self.profile.rows, max(1, self.config.train.workers)
+        parts = [a for a in range(workers, rows + 1) if rows % a == 0]
+        fitting = [rows // a for a in parts if needs_of(rows // a) <= SHARE * limit]
+        self.largest = max(fitting, default=None)
+        if self.largest is not None and needs_of(self.profile.micro_batch) > limit:
+            self.profile = replace(self.profile, micro_batch=self.largest, accumulation=rows // self.largest)
 
     def _counted(self, shape: Shape) -> tuple[float, float]:
         """Mean seconds and tokens of the counted micro-steps; fewer than three where the time is up."""
@@ -167,6 +192,9 @@ class Trial:
             predicted_finish_s=round(steps * step_s, 2),
             fits=fits,
             reason=reason,
+            micro_batch=profile.micro_batch,
+            accumulation=profile.accumulation,
+            largest_micro_batch=self.largest,
         )
 
 

@@ -53,6 +53,7 @@ def train(
     run_id: str,
     *,
     profile_name: str | None = None,
+    fitted: tuple[int, int] | None = None,
     on_step: OnStep | None = None,
 ) -> TrainResult:
     """Train in this process; the same id goes on where it was. SIGTERM or Ctrl-C stop it after the current step.
@@ -61,7 +62,7 @@ def train(
     Raises RunConflict if the id belongs to another configuration.
     """
     started = time.time()
-    plan = setup.begin(config, examples_dir, base, home, run_id, profile_name)
+    plan = setup.begin(config, examples_dir, base, home, run_id, profile_name, fitted)
     with recorded(plan, home):
         process.write_pids(plan.run_dir, os.getpid(), [])
         hang_s = config.train.hang_s

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -50,9 +50,17 @@ class Plan:
 
 
 def begin(
-    config: Config, examples_dir: Path, base: str | Path, home: Home, run_id: str, profile_name: str | None
+    config: Config,
+    examples_dir: Path,
+    base: str | Path,
+    home: Home,
+    run_id: str,
+    profile_name: str | None,
+    fitted: tuple[int, int] | None = None,
 ) -> Plan:
     """Start a run, or go on with it: the profile and the threads that it was started with stay.
+
+    `fitted`: micro-batch and accumulation that a measurement found to fit, instead of the profile's.
 
     Raises RunConflict if the id belongs to another configuration, corpus or base; ManifestError if the examples are
     not finished.
@@ -61,6 +69,8 @@ def begin(
 
     base, run_dir = Path(base).absolute(), home.run(run_id)
     profile = resolve(profile_name or config.train.profile, config)
+    if fitted:
+        profile = replace(profile, micro_batch=fitted[0], accumulation=fitted[1])
     _check_context(config, profile, base)
     made = manifest.read(examples_dir, "examples")
     _check_tokenizer(made, examples_dir, base)

@@ -55,12 +55,16 @@ def _trial(
             "predicted_finish_s": found.predicted_finish_s,
             "fits": found.fits,
             "reason": found.reason,
+            "micro_batch": found.micro_batch,
+            "accumulation": found.accumulation,
+            "largest_micro_batch": found.largest_micro_batch,
         }
     )
 
 
 def _row(profile: str, result: Any) -> dict[str, Any]:
     keys = ("tokens_per_s", "peak_memory_gib", "predicted_finish_s", "fits", "reason")
+    keys += ("micro_batch", "accumulation", "largest_micro_batch")
     if result.error is not None or not result.metrics:
         reason = f"the trial failed: {type(result.error).__name__}"
         return {"profile": profile, **dict.fromkeys(keys), "fits": False, "reason": reason}

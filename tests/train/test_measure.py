@@ -53,3 +53,30 @@ def test_a_step_too_long_to_measure_is_estimated(world) -> None:
     config = tuned(seconds_per_profile=1e-6)
     found = measure(config, resolve("balanced", config), examples, base)
     assert found.fits and "estimated" in found.reason and found.tokens_per_s > 0
+
+
+def test_the_largest_micro_batch_that_fits_is_searched() -> None:
+    from pe_ray.train.measure import Trial
+    from pe_ray.train.profiles import Profile
+
+    def searched(limit: float, workers: int = 0) -> tuple[int | None, int, int]:
+        trial = Trial.__new__(Trial)
+        trial.config, trial.profile = make_config(workers=workers), Profile("x", 4, 8, 64)
+        trial._search(lambda micro_batch: 1.0 + 0.5 * micro_batch, limit)
+        return trial.largest, trial.profile.micro_batch, trial.profile.accumulation
+
+    assert searched(100.0) == (32, 4, 8)  # much more would fit: told, and not taken
+    assert searched(100.0, workers=2) == (16, 4, 8)  # one pass for each worker
+    assert searched(2.5) == (2, 2, 16)  # four do not fit, and two do
+    assert searched(1.7) == (1, 1, 32)
+    assert searched(1.2) == (None, 4, 8)
+
+
+def test_a_run_takes_what_was_found_to_fit(world) -> None:
+    from pe_ray.train.setup import begin
+
+    home, _, base, examples = world
+    plan = begin(make_config(), examples, base, home, "fitted", "fast", (1, 4))
+    assert (plan.profile.micro_batch, plan.profile.accumulation) == (1, 4)
+    again = begin(make_config(), examples, base, home, "fitted", "fast")
+    assert (again.profile.micro_batch, again.profile.accumulation) == (1, 4)
