@@ -85,6 +85,10 @@ def check_early(config: Config) -> None:
         from pe_ray.train.track import check
 
         check(config.train.track)
+    if config.train.copy_to:
+        from pe_ray.train.remote import Remote
+
+        Remote.at(config.train.copy_to, "any")
     if config.base.name != "tiny":
         from pe_ray.train.base import check_foreign
 
