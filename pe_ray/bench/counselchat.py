@@ -1,79 +1,25 @@
-"""Real duplicates: the two releases of CounselChat, whose answers are the same in words and not in bytes.
-
-`labels/counselchat/dedup_pairs.jsonl` says which answer of one release is which of the other (about .5 % of its labels
-are wrong). A pair counts as found where the de-duplication of a corpus would bring the two answers together: equal once
-they are normalised, or in one cluster of verified near-duplicates. Settings are those of every corpus (word 3-grams,
-Jaccard .7); nothing is tuned here, and no text of it is kept.
-"""
+"""De-duplication on real duplicates: the figures of `evaluate/duplicates.py` as rows of the corpus bench."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
-from pathlib import Path
-
 from pe_ray.bench.document import Result, measured, not_measured
+from pe_ray.evaluate.duplicates import ABSENT, BOUND, Found, measure
 
-PAIRS = "${PE_RAY_DATA}/labels/counselchat/dedup_pairs.jsonl"
-RELEASES = {"row_2020": "counselchat_2020.csv", "row_2022": "counselchat_2022.csv"}
-ANSWERS = "${PE_RAY_DATA}/standard/counselchat"
 GATED = ("dedup_precision", "dedup_recall")
-BOUND = 0.99
-
-Pair = tuple[int, int]
-"""Rows of the two answers, counted through both releases."""
 
 
 def run() -> list[Result]:
     """Precision and recall after cleaning, which have a bound, then of less than that."""
-    from pe_ray.corpus.clean import clean_text
-    from pe_ray.corpus.dedup import normalise
-    from pe_ray.corpus.reading import expand
-
-    path, folder = expand(PAIRS), expand(ANSWERS)
-    if not path.is_file() or not folder.is_dir():
-        reason = "PE_RAY_DATA holds no labels/counselchat and standard/counselchat"
-        return [not_measured(f"counselchat.{name}", "share", "higher", BOUND, reason) for name in GATED]
-    answers = {key: _answers(folder / name) for key, name in RELEASES.items()}
-    raw = [answer for release in answers.values() for answer in release]
-    labels = _labels(path, len(answers["row_2020"]))
-    cleaned = [clean_text(answer)[0] for answer in raw]
-    equal = [normalise(answer) for answer in cleaned]
-    less = {
-        "raw.equal": [raw[a] == raw[b] for a, b in labels],
-        "raw.near": _together(raw, [normalise(answer) for answer in raw], labels),
-        "cleaned.equal": [equal[a] == equal[b] for a, b in labels],
-    }
-    rows = _graded("counselchat", _together(cleaned, equal, labels), labels, BOUND)
-    rows += [row for name, found in less.items() for row in _graded(f"counselchat.{name}", found, labels)]
-    return [*rows, measured("counselchat.pairs", len(labels), "pairs", "higher")]
+    found = measure()
+    if not found:
+        return [not_measured(f"counselchat.{name}", "share", "higher", BOUND, ABSENT) for name in GATED]
+    rows = [row for name, told in found.items() for row in _graded(name, told)]
+    return [*rows, measured("counselchat.pairs", found[""].pairs, "pairs", "higher")]
 
 
-def _together(texts: Sequence[str], equal: Sequence[str], pairs: dict[Pair, bool]) -> list[bool]:
-    """Whether each pair is one text, or in one cluster of near-duplicates."""
-    from pe_ray.corpus.neardup import near_duplicates
-
-    root = near_duplicates(list(texts)).root
-    return [bool(equal[a] == equal[b] or root[a] == root[b]) for a, b in pairs]
-
-
-def _graded(prefix: str, found: Sequence[bool], labels: dict[Pair, bool], bound: float | None = None) -> list[Result]:
-    both = sum(f and same for f, same in zip(found, labels.values(), strict=True))
-    shares = (both / max(sum(found), 1), both / max(sum(labels.values()), 1))
+def _graded(name: str, found: Found) -> list[Result]:
+    prefix, bound = (f"counselchat.{name}", None) if name else ("counselchat", BOUND)
+    shares = (found.both / max(found.said, 1), found.both / max(found.same, 1))
     return [
-        measured(f"{prefix}.{name}", share, "share", "higher", bound) for name, share in zip(GATED, shares, strict=True)
+        measured(f"{prefix}.{key}", share, "share", "higher", bound) for key, share in zip(GATED, shares, strict=True)
     ]
-
-
-def _labels(path: Path, first_of_2022: int) -> dict[Pair, bool]:
-    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
-    return {(row["row_2020"], first_of_2022 + row["row_2022"]): bool(row["same_answer"]) for row in rows}
-
-
-def _answers(path: Path) -> list[str]:
-    """The column of answers, with line ends as they stand; an absent one is an empty text, so that rows keep count."""
-    from pe_ray.corpus import delimited
-
-    at = delimited.header(str(path)).index("answerText")
-    rows = (cells.values for cells in delimited.rows(str(path)))
-    return [str(values[at] or "") if values is not None else "" for values in rows]

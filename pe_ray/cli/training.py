@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -143,6 +143,41 @@ def evaluate_model(
         found = measure(Home.find(), **asked, split=split, max_tokens=max_tokens, seed=seed)
         out.write((json.dumps(found, indent=1, allow_nan=False) if as_json else text.of_model(found)) + "\n")
         out.flush()
+
+
+@evaluate_app.command("validators")
+def evaluate_validators(
+    only: Annotated[
+        str, typer.Option("--only", help="Parts, with commas: crisis, bias, mismatch, emotion, replies, dedup, pii.")
+    ] = "",
+    as_json: AsJson = False,
+) -> None:
+    """What each validator is worth on the labelled sets in PE_RAY_DATA; 3 where a figure misses its bound."""
+    from pe_ray.evaluate import validators
+
+    chosen = [name.strip() for name in only.split(",") if name.strip()]
+    _measured(lambda: validators.document(chosen, say), as_json, validators.text)
+
+
+@evaluate_app.command("safety")
+def evaluate_safety(as_json: AsJson = False) -> None:
+    """Triage and replies on the project's own suites, beside the first run; 3 where a figure misses its bound."""
+    from pe_ray.evaluate import safety, safety_table
+
+    _measured(safety.document, as_json, safety_table.text)
+
+
+def _measured(measure: Callable[[], dict[str, Any]], as_json: bool, text: Callable[[dict[str, Any]], str]) -> None:
+    """Print a document of figures, then fail where one misses its bound."""
+    from pe_ray.errors import GateNotMet
+    from pe_ray.evaluate.validators import failed
+
+    with stdout_kept() as out:
+        found = measure()
+        out.write((json.dumps(found, indent=1, allow_nan=False) if as_json else text(found)) + "\n")
+        out.flush()
+    if missed := failed(found):
+        raise GateNotMet(f"below their bound: {', '.join(missed)}")
 
 
 def export(

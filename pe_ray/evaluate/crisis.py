@@ -4,9 +4,9 @@
     figures = tally(cases, [level_of(case) for case in cases])
     figures["found.class.suicide_self_harm"]  ->  Count(hits, trials)
 
-The suites (`suites/README.md`) were written before the rules were changed in their light. Each is split in two by a hash
-of its ids: rules may be improved by looking at errors of the development half, and never by looking at the other.
-Level 2 or more, at any turn, counts as found; the same of a harmless text is a false alarm.
+The suites (`suites/README.md`) were written before the rules were changed in their light. Each is split in two by a
+hash of its ids: rules may be improved by looking at errors of the development half, and never by looking at the
+other. Level 2 or more, at any turn, counts as found; the same of a harmless text is a false alarm.
 """
 
 from __future__ import annotations

@@ -18,6 +18,12 @@ def header(suite: str, load_before: float) -> dict[str, Any]:
     return {"suite": suite, "commit": code_version(), "machine": machine(), "load": load}
 
 
+def about(area: str, load_before: float) -> dict[str, Any]:
+    """The same under the key that the documents of the contract have: area, commit, machine, load."""
+    found = header(area, load_before)
+    return {"area": found.pop("suite"), **found}
+
+
 def load_average() -> float:
     """Of the last minute; 0 where the system does not tell."""
     return os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0

@@ -16,8 +16,8 @@ NEGATORS, NOT_NEGATING = frozenset(_WORDS["negators"]), frozenset(_WORDS["not_ne
 THINKING, BREAKS = frozenset(_WORDS["thinking"]), frozenset(_WORDS["breaks"])
 HOLDING_BACK = frozenset(_WORDS["holding_back"])
 STARTS_ANEW, THIRD_PERSON = frozenset(_WORDS["starts_anew"]), frozenset(_WORDS["third_person"])
-PAST, PRESENT, PAST_TENSE, WAS_ASKED, FICTION = (
-    any_of(_WORDS[name]) for name in ("past", "present", "past_tense", "was_asked", "fiction")
+PAST, PRESENT, PAST_TENSE, WAS_ASKED, FICTION, RESOLVED = (
+    any_of(_WORDS[name]) for name in ("past", "present", "past_tense", "was_asked", "fiction", "resolved")
 )
 
 
@@ -87,7 +87,12 @@ def _subject(left: list[str], matched: str) -> str:
 def _past(sentence: str, before: str, after: str) -> bool:
     if WAS_ASKED.search(sentence):  # "she asked if I was suicidal" reports a question, not an answer
         return True
-    if PRESENT.search(sentence) or PRESENT.search(after):
+    if PRESENT.search(sentence):
+        return False
+    around = f"{before} {sentence} {after}"
+    if PAST.search(around) and RESOLVED.search(around):
+        return True
+    if PRESENT.search(after):
         return False
     if PAST.search(sentence):
         return True

@@ -1,4 +1,4 @@
-"""How grave is what a person has just said? Rules, then what they add up to, then what the conversation remembers.
+"""How grave is what a person has just said? Rules, a small model where they are silent, and the conversation.
 
     assess("I have a plan to kill myself tonight").level == 4
 
@@ -10,8 +10,10 @@
 | 3 | active danger | the safe reply, no model |
 | 4 | danger now | the emergency reply, no model |
 
-Plain rules with stated limits: they read English, they miss what is only hinted at, and nobody has tried them on
-people in danger.
+Levels 3 and 4 are the rules' alone. Where they find less than 2, a small model (`danger.py`) may raise a message to 2,
+by itself or because signs gather over the turns; it never lowers anything, and what it alone has raised is not
+remembered as a danger. All of it reads English, misses much of what is only hinted at (`docs/models/crisis.md`), and
+has been tried by nobody on people in danger.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
-from pe_ray.safety import context
+from pe_ray.safety import context, danger
 from pe_ray.safety.gate import Patterns, Sieve
 from pe_ray.safety.normalise import fold, normalise
 from pe_ray.safety.rules import KEEP, TRIAGE_FILES, Combination, Rule, RuleSet, any_of, load, words
@@ -31,6 +33,8 @@ LAST_TURNS = 4
 """Turns of the conversation over which weak signals add up."""
 MAX_HISTORY = 40
 KEPT_READINGS = 512
+SLOW_TURNS, SLOW_SIGNS = 8, 4
+"""So many of the last turns with a sign of danger, each too weak by itself, are a possible danger."""
 CALM_TURNS = 3
 """Calm turns, after a denial, that take an active state down to 2; never lower within one conversation."""
 
@@ -61,6 +65,10 @@ class Sticky:
         calm, denied = self.calm + 1, self.denied or denies
         released = self.level > 2 and denied and calm >= CALM_TURNS
         return Sticky(2 if released else self.level, calm, denied, self.turns + 1, self.classes)
+
+    def asked_about(self) -> Sticky:
+        """The state after a message that was answered at level 2 for its resemblance alone."""
+        return replace(self, turns=self.turns + 1)
 
 
 @dataclass(frozen=True)
@@ -96,6 +104,18 @@ class _Reading:
 
     hits: tuple[_Hit, ...]
     denies: bool
+    sign: danger.Sign | None = None
+    """What the model says; it is asked only where the rules found less than 2."""
+
+    @property
+    def explained(self) -> bool:
+        """Whether a rule has found words of danger and the context that takes it away: the model knows no context."""
+        return any(h.rule.level >= 2 and h.level < 2 for h in self.hits)
+
+    @property
+    def weak(self) -> bool:
+        """Whether the message counts when signs gather."""
+        return self.sign is not None or self.level >= 2 or any("hint" in h.signals for h in self.hits)
 
     @property
     def level(self) -> int:
@@ -132,11 +152,20 @@ def follow(said: Iterable[tuple[str, bool]]) -> Iterator[Assessment]:
 
     `said` holds the person's messages, and whether the assistant's turn before each `asks` about suicide.
     """
-    rules = load(*TRIAGE_FILES)
+    return iter(follow_all([list(said)])[0])
+
+
+def follow_all(conversations: Sequence[Sequence[tuple[str, bool]]]) -> list[list[Assessment]]:
+    """`follow` for many conversations, with one look of the model at all that the rules left open."""
+    texts = [text for said in conversations for text, _ in said]
+    readings = iter(_read_all(texts, load(*TRIAGE_FILES)))
+    return [list(_follow([(text, asked, next(readings)) for text, asked in said])) for said in conversations]
+
+
+def _follow(said: Iterable[tuple[str, bool, _Reading]]) -> Iterator[Assessment]:
     earlier: list[_Reading] = []
     state = Sticky()
-    for text, asked in said:
-        reading = _read_anew(text, rules)
+    for text, asked, reading in said:
         yield _judge(reading, text, asked, earlier, state)
         earlier = [*earlier, reading][-MAX_HISTORY:]
         state = _remember([reading], state) if len(earlier) < MAX_HISTORY else _remember(earlier, Sticky())
@@ -149,8 +178,8 @@ def asks(text: str) -> bool:
 
 
 def version() -> str:
-    """Version of the triage rules, for cache keys and reports."""
-    return load(*TRIAGE_FILES).version
+    """Version of the triage rules and of the model, for cache keys and reports."""
+    return f"{load(*TRIAGE_FILES).version}.{danger.version()}"
 
 
 def _judge(reading: _Reading, text: str, asked: bool, earlier: Sequence[_Reading], state: Sticky) -> Assessment:
@@ -158,7 +187,22 @@ def _judge(reading: _Reading, text: str, asked: bool, earlier: Sequence[_Reading
     answered = _answer(reading, text, asked)
     added = tuple(_combine(load(*TRIAGE_FILES), [*earlier, answered][-LAST_TURNS:]))
     whole = replace(answered, hits=(*answered.hits, *added)) if added else answered
-    return _assessment(whole, _remember([whole], state))
+    after = _remember([whole], state)
+    raised = _resembles(whole, text, earlier) if whole.level < 2 else None
+    if raised is None:
+        return _assessment(whole, after)
+    return _assessment(replace(whole, hits=(*whole.hits, raised)), after.asked_about())
+
+
+def _resembles(reading: _Reading, text: str, earlier: Sequence[_Reading]) -> _Hit | None:
+    """What the model adds to a message in which the rules found less than 2."""
+    if reading.sign is None:
+        return None
+    lately = [r for r in [*earlier, reading][-SLOW_TURNS:] if r.weak]
+    if not reading.sign.sure and len(lately) < SLOW_SIGNS:
+        return None
+    name = "model.danger" if reading.sign.sure else "model.gathering"
+    return _Hit(Rule(name, reading.sign.group, 2, ()), 2, 0, (), (0, len(text)))
 
 
 def _remember(readings: Iterable[_Reading], state: Sticky) -> Sticky:
@@ -187,7 +231,17 @@ def _read(text: str, rules: RuleSet) -> _Reading:
         return known
     if len(_READINGS) >= KEPT_READINGS:
         _READINGS.pop(next(iter(_READINGS)), None)
-    return _READINGS.setdefault(key, _read_anew(text, rules))
+    return _READINGS.setdefault(key, _read_all([text], rules)[0])
+
+
+def _read_all(texts: Sequence[str], rules: RuleSet) -> list[_Reading]:
+    """The rules read every message, and the model those in which they found less than 2."""
+    readings = [_read_anew(text, rules) for text in texts]
+    left = [n for n, reading in enumerate(readings) if reading.level < 2 and not reading.explained]
+    for n, sign in zip(left, danger.read([_without_idioms(texts[n]) for n in left]), strict=True):
+        if sign is not None:
+            readings[n] = replace(readings[n], sign=sign)
+    return readings
 
 
 def _read_anew(text: str, rules: RuleSet) -> _Reading:
@@ -294,6 +348,13 @@ def _answer(reading: _Reading, text: str, asked: bool) -> _Reading:
         return reading
     rule = Rule("suicide.answer_yes", "suicide_self_harm", 3, (), signals=("active",))
     return replace(reading, hits=(*reading.hits, _Hit(rule, 3, 0, rule.signals, (0, len(text)))))
+
+
+def _without_idioms(text: str) -> str:
+    """The text as it is, or folded and without its figures of speech."""
+    plain = fold(text)
+    masked = _mask_idioms(plain)
+    return text if masked == plain else masked.replace("_", "")
 
 
 def _mask_idioms(text: str) -> str:

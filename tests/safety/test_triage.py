@@ -63,7 +63,7 @@ def test_every_class_is_found(text, name):
         ("I can't stop thinking about killing myself", 3),
         ("I tried to kill myself six years ago", 1),
         ("I tried to kill myself six years ago and lately the thoughts are back", 3),
-        ("My sister wants to die", 1),
+        ("My sister wants to die", 2),
         ("My sister hates me and I want to die", 3),
         ('She wrote "I want to die" under the picture', 1),
         ("In the novel the captain wants to die", 0),

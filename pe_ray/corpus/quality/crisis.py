@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from pe_ray.record import VERDICT_TYPE, Record, Verdict, from_table
-from pe_ray.safety.triage import Assessment, asks, follow
+from pe_ray.safety.triage import Assessment, asks, follow_all
 
 NAME = "crisis"
 ASKED_RULE = "corpus.asked@1"
@@ -47,6 +47,18 @@ class Finding:
 
 def read(record: Record) -> Finding:
     """Triage the user's messages in order, and hear what they are asked."""
+    return read_all([record])[0]
+
+
+def read_all(records: Sequence[Record]) -> list[Finding]:
+    """`read` of many records, several times as fast."""
+    heard = [_heard(record) for record in records]
+    found = follow_all([said for said, _ in heard])
+    return [_finding(judged, asking) for judged, (_, asking) in zip(found, heard, strict=True)]
+
+
+def _heard(record: Record) -> tuple[list[tuple[str, bool]], list[int]]:
+    """The user's messages, each with whether it answers a question about suicide; and where such questions stand."""
     said: list[tuple[str, bool]] = []
     asking: list[int] = []
     asked = False
@@ -56,7 +68,7 @@ def read(record: Record) -> Finding:
             asking += [len(said)] if asked else []
         elif message.role == "user":
             said.append((message.text, asked))
-    return _finding(list(follow(said)), asking)
+    return said, asking
 
 
 def _finding(found: Sequence[Assessment], asking: Sequence[int]) -> Finding:
@@ -82,7 +94,7 @@ def check(record: Record, review_level: int = DEFAULT_REVIEW_LEVEL) -> Verdict:
 def apply(table: pa.Table) -> pa.Table:
     """The verdict of each record, and the columns `crisis_level` and `crisis_classes` for the decision."""
     records = list(from_table(table))
-    findings = [read(r) for r in records]
+    findings = read_all(records)
     held = [
         held_for(f.level, f.classes, r.metadata.get("category"), DEFAULT_REVIEW_LEVEL)
         for f, r in zip(findings, records, strict=True)
