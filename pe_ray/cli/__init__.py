@@ -21,6 +21,7 @@ from typer.exceptions import TyperException
 from pe_ray.cli import cluster, training
 from pe_ray.cli.corpus import corpus_app, generate_app
 from pe_ray.cli.door import AsJson, ConfigFile, DryRun, Overrides, RunId, load_config, overrides, run_job, say
+from pe_ray.cli.safety import safety_app
 from pe_ray.cli.serving import audit_app, keys_app, progress_app, serve_app
 from pe_ray.cli.training import adapters_app, evaluate_app, train_app
 
@@ -109,6 +110,7 @@ for name, group in (
     ("train", train_app),
     ("evaluate", evaluate_app),
     ("adapters", adapters_app),
+    ("safety", safety_app),
     ("serve", serve_app),
     ("progress", progress_app),
     ("audit", audit_app),

@@ -35,16 +35,20 @@ class Lists:
     people: frozenset[str]
     alike: dict[str, str]
     """Word -> the one that stands for it and its pair."""
+    kin: frozenset[str]
 
 
-def masked(tokens: Sequence[str]) -> list[str]:
-    """The tokens with `GROUP` for each mention of a group, and words of either sex made alike."""
+def masked(tokens: Sequence[str], kin: bool = False) -> list[str]:
+    """The tokens with `GROUP` for each mention of a group, and words of either sex made alike.
+
+    With `kin` a wife or a father is a group too, which is so in one data set; elsewhere they are persons.
+    """
     lists = _lists()
     found: list[str] = []
     n, end = 0, len(tokens)
     while n < end:
         token = tokens[n]
-        size = _size(tokens, n, lists)
+        size = _size(tokens, n, lists) or (kin and token in lists.kin)
         if size:
             found.append(GROUP)
             n += size
@@ -89,4 +93,6 @@ def _lists() -> Lists:
     alike = {b: a for a, b in data["pairs"].items()}
     alike |= {word: name for name, words in data["alike"].items() for word in words.split()}
     longest_first = {first: tuple(sorted(set(found), key=len, reverse=True)) for first, found in phrases.items()}
-    return Lists(longest_first, frozenset(adjectives), frozenset(plain), frozenset(data["people"]), alike)
+    return Lists(
+        longest_first, frozenset(adjectives), frozenset(plain), frozenset(data["people"]), alike, frozenset(data["kin"])
+    )

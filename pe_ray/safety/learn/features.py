@@ -132,6 +132,13 @@ class Reader:
         starts = np.concatenate([[0], np.cumsum(np.bincount(text, minlength=read.num))])
         return Bag(starts, feature[order], 1 / np.sqrt(read.size_N)[text[order]])
 
+    def marked(self) -> NDArray[np.bool_]:
+        """(2**bits,) which features are marks, of those met so far."""
+        found = np.zeros(1 << self.recipe.bits, np.bool_)
+        for number in np.flatnonzero(self.marks).tolist():
+            found[self.own[number]] = True
+        return found
+
     def _learn(self) -> None:
         """Hash the tokens that are new."""
         new = list(self.numbers)[len(self.own) :]

@@ -29,7 +29,7 @@ GOES_ON = 2
 """So many sentences may go on about a group."""
 NEAR = 8
 """Words on either side of a group that are marked as said of it."""
-LONGEST = 4
+LONGEST = 3
 """Longest row of signs that is one mark."""
 
 SIGNS = {GROUP: "G", '"': "Q", "'": "Q", "?": "?"}
@@ -63,7 +63,7 @@ HEADINGS = {
 ENDINGS = ("s", "es", "ed", "d", "ing", "ly", "er", "est", "ness", "ish", "y")
 
 
-def grouped(text: str) -> list[str]:
+def grouped(text: str, kin: bool = False) -> list[str]:
     """The words of a text with groups hidden, and its marks; a text that names no group and no slur has no marks."""
     plain = fold(text)
     among = load("bias").gate.narrow(plain)
@@ -73,7 +73,7 @@ def grouped(text: str) -> list[str]:
     about = 0
     for match in SENTENCE.finditer(plain):
         sentence = match.group()
-        tokens = masked(WORD.findall(sentence))
+        tokens = masked(WORD.findall(sentence), kin)
         found += tokens
         if among:
             marks.update(_rules(sentence, among))
@@ -86,6 +86,11 @@ def grouped(text: str) -> list[str]:
         return found
     marks.update(_rows("".join(signs)))
     return found + [MARK + mark for mark in sorted(marks)]
+
+
+def targets(text: str) -> list[str]:
+    """`grouped` where kin are groups too, as RedditBias has it; for measuring, and not for what ships."""
+    return grouped(text, kin=True)
 
 
 def _place(tokens: list[str], about: int) -> int:

@@ -75,6 +75,8 @@ class Fit:
 
     strength: float = 1.0
     """Inverse of the penalty (C of a logistic regression)."""
+    word_weight: float = 1.0
+    """How much words and letters count beside marks of the whole text, which are fewer and carry over."""
     balanced: bool = True
     """Whether rare labels weigh as much as common ones."""
     least_texts: int = 2
@@ -84,8 +86,12 @@ class Fit:
     folds: int = 4
     """Calibration and thresholds come from what each fold's model says of the fold that it has not seen."""
     calibration: Literal["platt", "isotonic"] = "platt"
-    aim: float | Literal["f1"] = "f1"
-    """Thresholds: of the best F1 (for each label), or the one that keeps this recall."""
+    weigh_calibration: bool = False
+    """Whether the weights of the examples count in calibration and thresholds too."""
+    aim: float | Literal["f1", "balanced"] = "f1"
+    """Thresholds, for each label: of the best F1, of the best balanced accuracy, or the one that keeps this recall."""
+    false_alarm: tuple[float, ...] = ()
+    """For each of the first labels instead: the share of texts without any label, and of full weight, that it takes."""
 
 
 Figures = Callable[[Model, Path], list[dict[str, Any]]]
@@ -108,6 +114,8 @@ class Task:
     """The training part, from the folder of public data; nothing that a figure is measured on."""
     figures: Figures | None = None
     """What the model is worth, once it is as it will be saved."""
+    fitted: Callable[[Path, dict[str, Any], Callable[[str], None]], Model] | None = None
+    """How the model is made, where its features are more than hashed texts: of the folder of data and the card."""
     fit: Fit = Fit()
     min_words: int = MIN_WORDS
     band: tuple[float, float] | None = None

@@ -36,16 +36,26 @@ class Linear:
     bias_L: Floats
 
 
-def train(task: str | Task, out: Path, root: Path | None = None, say: Say = lambda _: None) -> Model:
-    """Train a task's model, measure it, and write it to `out`. Raises UserError where its data is not there."""
+def train(
+    task: str | Task, out: Path, root: Path | None = None, say: Say = lambda _: None, encoder: Path | None = None
+) -> Model:
+    """Train a task's model, measure it, and write it to `out`. Raises UserError where its data is not there.
+
+    With an encoder, the folder of a Transformer, a head over its vectors is trained and not one over hashed features.
+    """
     told = find(task) if isinstance(task, str) else task
     where = located(told, root)
     say(f"{told.name}: reading")
     examples = told.read(where)
     say(f"{told.name}: {len(examples.texts)} texts, {len(told.labels)} labels")
-    head = fit_head(examples, told, say)
-    model = Model(head, card_of(told, where, examples), told.recipe, told.min_words, told.band)
-    if told.figures:
+    card = card_of(told, where, examples)
+    if encoder:
+        model = _over_encoder(examples, told, encoder, card)
+    elif told.fitted:
+        model = told.fitted(where, card, say)
+    else:
+        model = Model(fit_head(examples, told, say), card, told.recipe, told.min_words, told.band)
+    if told.figures and not encoder:
         say(f"{told.name}: measuring")
         model = replace(model, card={**model.card, "figures": told.figures(model, where)})
     save(out, model)
@@ -84,19 +94,32 @@ def card_of(task: Task, root: Path, examples: Examples) -> dict[str, Any]:
 
 def fit_head(examples: Examples, task: Task, say: Say = lambda _: None) -> Head:
     """A calibrated head over hashed features, as it will be saved."""
-    matrix = _matrix(Reader(task.recipe).bag(examples.texts), 1 << task.recipe.bits)
+    reader = Reader(task.recipe)
+    matrix = matrix_of(reader.bag(examples.texts), 1 << task.recipe.bits)
+    scale_F = np.where(reader.marked(), 1.0, task.fit.word_weight)
     fold_N = examples.fold(task.fit.folds)
     logit_NL = np.zeros(examples.label_NL.shape)
     for fold in range(task.fit.folds):
         say(f"{task.name}: fold {fold + 1} of {task.fit.folds}")
         inside = fold_N != fold
-        head = _fitted(matrix[inside], examples.take(inside), task)
+        head = _fitted(matrix[inside], examples.take(inside), task, scale_F)
         logit_NL[~inside] = _logits(head, matrix[~inside])
     say(f"{task.name}: all of it")
-    calibration = calibrate(logit_NL, examples.label_NL, task.fit.calibration)
-    threshold_L = thresholds(calibration(logit_NL), examples.label_NL, task.fit.aim)
-    head = _fitted(matrix, examples, task)
+    weight_N = examples.weight_N if task.fit.weigh_calibration else None
+    calibration = calibrate(logit_NL, examples.label_NL, task.fit.calibration, weight_N)
+    threshold_L = thresholds(calibration(logit_NL), examples.label_NL, task.fit.aim, weight_N)
+    threshold_L = rare(calibration(logit_NL), examples, task.fit.false_alarm, threshold_L)
+    head = _fitted(matrix, examples, task, scale_F)
     return quantised(replace(head, calibration=calibration, threshold_L=threshold_L))
+
+
+def _over_encoder(examples: Examples, task: Task, folder: Path, card: dict[str, Any]) -> Model:
+    from pe_ray.safety.learn.encoder import Encoder
+
+    vector_ND = Encoder(folder).embed(examples.texts)
+    head = dense_head(vector_ND, examples.label_NL, task.labels, list(examples.groups), task.fit)
+    limits = [*card["limits"], "It reads the vectors of one encoder, and no figure was measured with it."]
+    return Model(head, {**card, "encoder": folder.name, "limits": limits}, None, task.min_words, task.band)
 
 
 def fit_linear(
@@ -158,26 +181,28 @@ def _dense(x: Floats, y: Floats, labels: tuple[str, ...], fit: Fit, middle_F: Fl
     return Head(labels, weight_FL, found.bias_L - middle_F @ weight_FL)
 
 
-def calibrate(logit_NL: Floats, label_NL: Floats, how: str = "platt") -> Calibration:
+def calibrate(logit_NL: Floats, label_NL: Floats, how: str = "platt", weight_N: Floats | None = None) -> Calibration:
     """What each label's logits are worth, from texts that their model has not seen."""
+    weight_N = np.ones(len(logit_NL)) if weight_N is None else weight_N
+    known = [~np.isnan(y) for y in label_NL.T]
+    told = [(z[k], y[k], weight_N[k]) for z, y, k in zip(logit_NL.T, label_NL.T, known, strict=True)]
     if how == "isotonic":
-        knots = [_isotonic(z[~np.isnan(y)], y[~np.isnan(y)]) for z, y in zip(logit_NL.T, label_NL.T, strict=True)]
+        knots = [_isotonic(*one) for one in told]
         return Calibration(None, np.stack([x for x, _ in knots]), np.stack([y for _, y in knots]))
-    lines = [_platt(z[~np.isnan(y)], y[~np.isnan(y)]) for z, y in zip(logit_NL.T, label_NL.T, strict=True)]
-    return Calibration(line_L2=np.array(lines))
+    return Calibration(line_L2=np.array([_platt(*one) for one in told]))
 
 
-def _platt(logit_N: Floats, label_N: Floats) -> tuple[float, float]:
+def _platt(logit_N: Floats, label_N: Floats, weight_N: Floats) -> tuple[float, float]:
     """Slope and offset by Newton's method, with Platt's softened targets (Platt 1999; Lin, Lin and Weng 2007)."""
-    positive = float((label_N == 1).sum())
-    negative = len(label_N) - positive
+    positive = float(weight_N[label_N == 1].sum())
+    negative = float(weight_N.sum()) - positive
     target_N = np.where(label_N == 1, (positive + 1) / (positive + 2), 1 / (negative + 2))
     x_N2 = np.stack([logit_N, np.ones_like(logit_N)], axis=1)
     line = np.array([1.0, np.log((positive + 1) / (negative + 1))])
     for _ in range(100):
         p_N = sigmoid(x_N2 @ line)
-        hessian = (x_N2 * (p_N * (1 - p_N))[:, None]).T @ x_N2 + 1e-9 * np.eye(2)
-        step = np.linalg.solve(hessian, x_N2.T @ (p_N - target_N))
+        hessian = (x_N2 * (weight_N * p_N * (1 - p_N))[:, None]).T @ x_N2 + 1e-9 * np.eye(2)
+        step = np.linalg.solve(hessian, x_N2.T @ (weight_N * (p_N - target_N)))
         line = line - step / max(1.0, float(np.abs(step).max()))
         if np.abs(step).max() < 1e-10:
             break
@@ -187,32 +212,46 @@ def _platt(logit_N: Floats, label_N: Floats) -> tuple[float, float]:
 NUM_KNOTS = 33
 
 
-def _isotonic(logit_N: Floats, label_N: Floats) -> tuple[Floats, Floats]:
+def _isotonic(logit_N: Floats, label_N: Floats, weight_N: Floats) -> tuple[Floats, Floats]:
     """Knots of a rising table: isotonic regression read at even shares of the texts."""
     from sklearn.isotonic import IsotonicRegression
 
-    fitted = IsotonicRegression(y_min=1e-4, y_max=1 - 1e-4, out_of_bounds="clip").fit(logit_N, label_N == 1)
+    fitted = IsotonicRegression(y_min=1e-4, y_max=1 - 1e-4, out_of_bounds="clip").fit(logit_N, label_N == 1, weight_N)
     x_K = np.quantile(logit_N, np.linspace(0, 1, NUM_KNOTS))
     x_K = np.maximum.accumulate(x_K) + np.arange(NUM_KNOTS) * 1e-9
     return x_K, np.maximum.accumulate(fitted.predict(x_K))
 
 
-def thresholds(probability_NL: Floats, label_NL: Floats, aim: float | str = "f1") -> Floats:
-    """For each label, the probability from which it is said: the best F1, or the highest that keeps a recall."""
-    found = []
-    for p_N, y_N in zip(probability_NL.T, label_NL.T, strict=True):
-        known = ~np.isnan(y_N)
-        p_N, y_N = p_N[known], y_N[known] == 1
-        order = np.argsort(-p_N, kind="stable")
-        hits = np.cumsum(y_N[order])
-        if not len(hits) or not hits[-1]:
-            found.append(1.0)
-        elif aim == "f1":
-            best = int(np.argmax(2 * hits / (np.arange(1, len(hits) + 1) + hits[-1])))
-            found.append(_between(p_N[order], best))
-        else:
-            found.append(_between(p_N[order], int(np.searchsorted(hits, float(aim) * hits[-1]))))
-    return np.array(found)
+def thresholds(
+    probability_NL: Floats, label_NL: Floats, aim: float | str = "f1", weight_N: Floats | None = None
+) -> Floats:
+    """For each label, the probability from which it is said: best F1, best balanced accuracy, or a kept recall."""
+    weight_N = np.ones(len(probability_NL)) if weight_N is None else weight_N
+    return np.array([_threshold(p, y, weight_N, aim) for p, y in zip(probability_NL.T, label_NL.T, strict=True)])
+
+
+def _threshold(p_N: Floats, label_N: Floats, weight_N: Floats, aim: float | str) -> float:
+    known = ~np.isnan(label_N)
+    p_N, yes_N, weight_N = p_N[known], label_N[known] == 1, weight_N[known]
+    order = np.argsort(-p_N, kind="stable")
+    said, hits = np.cumsum(weight_N[order]), np.cumsum((weight_N * yes_N)[order])
+    if not len(hits) or not hits[-1]:
+        return 1.0
+    if aim == "f1":
+        last = int(np.argmax(2 * hits / (said + hits[-1])))
+    elif aim == "balanced":
+        last = int(np.argmax(hits / hits[-1] - (said - hits) / max(said[-1] - hits[-1], 1e-9)))
+    else:
+        last = int(np.searchsorted(hits, float(aim) * hits[-1]))
+    return _between(p_N[order], min(last, len(hits) - 1))
+
+
+def rare(probability_NL: Floats, examples: Examples, shares: tuple[float, ...], threshold_L: Floats) -> Floats:
+    """Thresholds that take at most these shares of the texts without any label, for the first labels."""
+    full_N = np.ones(len(examples.texts), bool) if examples.weight_N is None else examples.weight_N >= 1
+    clear_N = full_N & (np.nan_to_num(examples.label_NL).sum(axis=1) == 0)
+    taken = [float(np.quantile(probability_NL[clear_N, i], 1 - share)) for i, share in enumerate(shares)]
+    return np.array([*taken, *threshold_L[len(taken) :]])
 
 
 def _between(falling_N: Floats, last: int) -> float:
@@ -225,7 +264,8 @@ def _is_sparse(x_NF: Any) -> bool:
     return not isinstance(x_NF, np.ndarray)
 
 
-def _matrix(bag: Bag, num_features: int) -> Any:
+def matrix_of(bag: Bag, num_features: int) -> Any:
+    """A bag as a sparse matrix with a column for every number that a feature may have."""
     from scipy.sparse import csr_matrix
 
     matrix = csr_matrix((bag.weight, bag.feature, bag.starts), shape=(len(bag.starts) - 1, num_features))
@@ -233,20 +273,25 @@ def _matrix(bag: Bag, num_features: int) -> Any:
     return matrix
 
 
-def _fitted(matrix: Any, examples: Examples, task: Task) -> Head:
-    """Fit, then keep the features that add most, and no weight that adds nothing."""
-    texts_F = np.bincount(matrix.indices, minlength=matrix.shape[1])
-    rows_F = np.flatnonzero(texts_F >= task.fit.least_texts)
-    idf_F = np.log((1 + matrix.shape[0]) / (1 + texts_F[rows_F])) + 1
+def scaled(matrix: Any, scale_F: Floats, least_texts: int) -> tuple[Any, Any, Floats]:
+    """The columns that enough texts have, weighted; which they are; and their weights, scale times idf."""
     from scipy.sparse import diags
 
-    scaled = matrix[:, rows_F] @ diags(idf_F)
+    texts_F = np.bincount(matrix.indices, minlength=matrix.shape[1])
+    rows_F = np.flatnonzero(texts_F >= least_texts)
+    weight_F = scale_F[rows_F] * (np.log((1 + matrix.shape[0]) / (1 + texts_F[rows_F])) + 1)
+    return matrix[:, rows_F] @ diags(weight_F), rows_F, weight_F
+
+
+def _fitted(matrix: Any, examples: Examples, task: Task, scale_F: Floats) -> Head:
+    """Fit, then keep the features that add most, and no weight that adds nothing."""
     fit = task.fit
+    columns, rows_F, weight_F = scaled(matrix, scale_F, fit.least_texts)
     found = fit_linear(
-        scaled, examples.label_NL, strength=fit.strength, balanced=fit.balanced, weight_N=examples.weight_N
+        columns, examples.label_NL, strength=fit.strength, balanced=fit.balanced, weight_N=examples.weight_N
     )
-    weight_FL = found.weight_FL * idf_F[:, None]
-    worth_F = np.abs(weight_FL).max(axis=1) * np.sqrt(texts_F[rows_F])
+    weight_FL = found.weight_FL * weight_F[:, None]
+    worth_F = np.abs(weight_FL).max(axis=1) * np.sqrt(np.bincount(matrix.indices, minlength=matrix.shape[1])[rows_F])
     kept = np.sort(np.argsort(-worth_F, kind="stable")[: fit.keep])
     return quantised(Head(task.labels, weight_FL[kept], found.bias_L, rows_F[kept].astype(np.uint32)))
 

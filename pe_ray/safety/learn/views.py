@@ -9,8 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from pe_ray.safety.learn.frames import grouped
+from pe_ray.safety.learn.frames import grouped, targets
 from pe_ray.safety.learn.marks import MARK
+from pe_ray.safety.learn.signs import signs
 from pe_ray.safety.normalise import fold
 
 TOKEN = re.compile(r"[a-z0-9]+(?:'[a-z]+)*|\[[a-z]+\]|[^\sa-z0-9]")
@@ -33,4 +34,10 @@ def folded(text: str) -> list[str]:
     return FOLDED.findall(fold(text))
 
 
-VIEWS: dict[str, Callable[[str], list[str]]] = {"plain": plain, "folded": folded, "grouped": grouped}
+VIEWS: dict[str, Callable[[str], list[str]]] = {
+    "plain": plain,
+    "folded": folded,
+    "grouped": grouped,
+    "targets": targets,
+    "signs": signs,
+}

@@ -65,7 +65,7 @@ TASK = Task(
     version=1,
     purpose="Which of 27 emotions, or none, a short English text shows; several at a time.",
     labels=LABELS,
-    recipe=Recipe(view="plain", words=2, letters=(2, 5)),
+    recipe=Recipe(view="plain", words=2, letters=(3, 5)),
     sources=(
         Source(f"{FOLDER}/train.tsv", "GoEmotions train", "Apache-2.0"),
         Source(f"{FOLDER}/dev.tsv", "GoEmotions dev", "Apache-2.0", use="measure"),
@@ -81,5 +81,5 @@ TASK = Task(
     ),
     read=read,
     figures=figures,
-    fit=Fit(),
+    fit=Fit(strength=0.05, balanced=False),
 )
