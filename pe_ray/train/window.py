@@ -60,8 +60,15 @@ class Window:
         return max(0.0, self.window_s - self.margin_s - self.reserve_s)
 
     def over(self, ahead_s: float = 0.0) -> bool:
-        """Whether the time for training is used up, `ahead_s` seconds from now."""
-        return self.elapsed_s + ahead_s >= self.deadline_s
+        """Whether the time for training is used up, `ahead_s` seconds from now.
+
+        Also where a further step, as long as the measured ones, would end past the whole window: a step that is longer
+        than the margin must not eat it up.
+        """
+        now_s = self.elapsed_s + ahead_s
+        if now_s >= self.deadline_s:
+            return True
+        return self.step_s is not None and now_s + self.step_s > self.window_s - self.reserve_s
 
     def horizon(self, step: int, max_steps: int, current: int) -> int:
         """How many steps the run will have; `current` until another 24th of the window has passed.

@@ -82,6 +82,20 @@ def test_a_real_clock_of_two_seconds_is_kept() -> None:
     assert lines[-1]["lr"] <= 1e-2 * (0.1 + 0.01)
 
 
+def test_a_step_that_is_longer_than_the_margin_does_not_begin_too_late() -> None:
+    clock = Clock()
+    window = Window(60.0, 5.0, clock)
+    for step in range(3):
+        assert not window.over()
+        window.horizon(step, 1000, 1000)
+        clock.jump(18.0)  # 54 s after three: before the deadline of 55, and a fourth step would end at 72
+    window.horizon(3, 1000, 1000)
+    assert window.elapsed_s < window.deadline_s and window.over()
+    short = Window(60.0, 5.0, clock, step_s=4.0)
+    clock.jump(54.0)
+    assert not short.over()  # the margin holds it
+
+
 def test_a_restart_does_not_get_its_window_again(tmp_path) -> None:
     def attempt(clock: Clock, stop_after: int = 10**6) -> list[dict]:
         lines: list[dict] = []
@@ -144,7 +158,7 @@ def test_a_horizon_lies_between_what_is_done_and_what_is_allowed(window_s, share
     window.resume(elapsed_s, step_s=1.0)
     horizon = window.horizon(step, step + extra, current=step + extra)
     assert step <= horizon <= step + extra
-    assert window.over() == (elapsed_s >= window.deadline_s)
+    assert window.over() == (elapsed_s >= window.deadline_s or elapsed_s + 1.0 > window_s)
 
 
 def _simulate(window_s: float, margin_s: float, step_s) -> tuple[list[float], float]:
