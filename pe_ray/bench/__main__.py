@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from pe_ray.bench.document import as_text, document, exit_code, load_average
 from pe_ray.errors import PeRayError
 
-AREAS = ("corpus", "train", "faults")
+AREAS = ("corpus", "train", "faults", "validators")
 PURPOSE = "Measure an area and compare each figure with its bound."
 
 

@@ -40,9 +40,9 @@ def rows() -> list[dict[str, Any]]:
         reason = f"PE_RAY_DATA holds no {bias.REDDIT}"
         missing = [("bias.auc_in", SPLIT_IN, BOUND_IN), ("bias.auc_across", SPLIT_ACROSS, BOUND_ACROSS)]
         found = [row(n, None, {"set": SET, "split": s}, 0, bound=b, reason=reason) for n, s, b in missing]
-        return [*found, *swaps(), *bias.on_suite(load("bias"))]
+        return [*found, *swaps(), *bias.on_fresh(load("bias")), *bias.on_suite(load("bias"))]
     parts = {name: bias.reddit(root, name) for name in bias.TARGETS}
-    return [*measured(parts), *swaps(), *bias.on_suite(load("bias"))]
+    return [*measured(parts), *swaps(), *bias.on_fresh(load("bias")), *bias.on_suite(load("bias"))]
 
 
 def measured(parts: dict[str, Examples]) -> list[dict[str, Any]]:
