@@ -176,12 +176,22 @@ def _spans(text: str, case: Case, settings: Settings) -> list[Span]:
 
 
 def _masked(text: str, case: Case, known: frozenset[str], settings: Settings) -> str:
-    folded = fold(text) if known and text else ""
-    if any(word in folded for word in known):
-        spans = find(text, tier=settings.tier, ner=settings.ner, known=known, exempt=case.exempt)
-    else:
-        spans = _spans(text, case, settings)
+    spans = _spans(text, case, settings)
+    if known and text:
+        rest = fold(_outside(text, spans))  # a known word inside of what is found already changes nothing
+        if any(word in rest for word in known):
+            spans = find(text, tier=settings.tier, ner=settings.ner, known=known, exempt=case.exempt)
     return _put(text, spans, case, settings)
+
+
+def _outside(text: str, spans: list[Span]) -> str:
+    """What stands outside of the names found, each of those as one sign."""
+    pieces, start = [], 0
+    for span in spans:
+        if span.type == "name":
+            pieces.append(text[start : span.start])
+            start = span.end
+    return "|".join([*pieces, text[start:]])
 
 
 def _field(name: str, value: Any, case: Case, known: frozenset[str], settings: Settings) -> Any:
