@@ -1,7 +1,7 @@
 """The words of many texts at once, as numbers: what `words` says of each text, worked out once for each word.
 
 A token is what stands between two characters that are neither letters, digits nor apostrophes. It is looked up in one
-dictionary; all else (stems, weights, fields of life, which rules could match) is arithmetic over columns.
+dictionary; all else (stems, weights, which rules could match) is arithmetic over columns.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
-from itertools import accumulate
+from itertools import accumulate, islice
 from operator import or_
 
 import numpy as np
@@ -67,7 +67,6 @@ class Read:
 
     num_words: Ints
     stems: Bag
-    fields: Bag
     likely: list[list[int]]
     """(T,) the sentences of each text in which a rule could match, counted from 0; `SENTENCE_END` parts them."""
     apart: NDArray[np.bool_]
@@ -75,8 +74,8 @@ class Read:
 
     def part(self, first: int, last: int) -> Read:
         """The texts first..last - 1, counted from 0."""
-        stems, fields = self.stems.part(first, last), self.fields.part(first, last)
-        return Read(self.num_words[first:last], stems, fields, self.likely[first:last], self.apart[first:last])
+        stems = self.stems.part(first, last)
+        return Read(self.num_words[first:last], stems, self.likely[first:last], self.apart[first:last])
 
 
 @dataclass(frozen=True)
@@ -121,17 +120,17 @@ class Vocabulary:
         needed = [mask for filed in gate.patterns.values() for mask, _ in filed]
         self.num_masks = 1 + max((mask.bit_length() for mask in needed), default=0) // MASK_BITS
         self.needed = self._split(needed)
-        self.field_names = sorted({f for fields in words.fields().values() for f in fields})
-        self.field_base = np.full(len(self.field_names), words.FIELD_WEIGHT)
+        self.epoch = 0
         self._forget()
 
     def _forget(self) -> None:
+        self.epoch += 1
         self.numbers, self.num_known = _Numbers({BORDER.encode(): 0, STOP.encode(): 1}), 0
         self.roots: dict[str, int] = {}
         self.base = np.zeros(0)
         self.num_words, self.single = np.zeros(0, np.int64), np.zeros(0, np.bool_)
         self.masks = np.zeros((self.num_masks, 0), np.int64)
-        self.stems = self.fields = Lists.of([])
+        self.stems = Lists.of([])
 
     def trim(self) -> None:
         """Forget all if it has grown too large; numbers from before mean nothing afterwards."""
@@ -145,23 +144,17 @@ class Vocabulary:
         border = np.flatnonzero(number == 0)
         text = np.repeat(np.arange(len(texts)), np.diff(border, append=len(number)))
         stems = _bag(*self.stems.spread(text, number), self.base)
-        fields = _bag(*self.fields.spread(stems.text, stems.feature), self.field_base)
         num_words = np.bincount(text, self.num_words[number], len(texts)).astype(np.int64)
-        return Read(num_words, stems, fields, self._likely(text, number, border), self._apart(text, number, len(texts)))
+        return Read(num_words, stems, self._likely(text, number, border), self._apart(text, number, len(texts)))
 
     def _numbers_of(self, tokens: pa.DictionaryArray) -> Ints:
         numbers = [self.numbers[t] for t in tokens.dictionary.view(pa.binary()).to_pylist()]
         found: Ints = np.array(numbers, np.int64)[tokens.indices.to_numpy()]
         return found
 
-    def stem_names(self, features: Ints) -> list[str]:
-        """The stems of these numbers."""
-        names = list(self.roots)
-        return [names[f] for f in features.tolist()]
-
-    def field_keys(self, features: Ints) -> list[str]:
-        """The fields of these numbers, as `words.features` names them."""
-        return [f"field:{self.field_names[f]}" for f in features.tolist()]
+    def names_from(self, first: int) -> list[str]:
+        """The stems from a number on."""
+        return list(islice(self.roots, first, None))
 
     def _learn(self) -> None:
         """Work out the tokens that were not known before."""
@@ -175,8 +168,6 @@ class Vocabulary:
         values = dict(pair for row in weighed for pair in row)
         new = list(self.roots)[num_roots:]
         self.base = np.concatenate([self.base, [values[root] for root in new]])
-        place = {name: i for i, name in enumerate(self.field_names)}
-        self.fields = self.fields.and_then([[place[f] for f in words.fields().get(root, ())] for root in new])
         self.num_words = np.concatenate([self.num_words, [len(row) for row in spelt]]).astype(np.int64)
         self.single = np.concatenate([self.single, [len(t) == 1 and t.isalpha() for t in tokens]]).astype(np.bool_)
         self.masks = np.concatenate([self.masks, self._split([self._mask(t) for t in tokens])], axis=1)

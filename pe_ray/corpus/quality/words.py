@@ -1,4 +1,4 @@
-"""What a text talks about: its content words by stem, weighed, and the fields of life that they belong to.
+"""What a text talks about: its content words by stem, weighed.
 
 Weights are fixed (function words 0, common talk a quarter, all else 1), so that a pair of texts can be judged alone: a
 verdict never depends on which other records happen to be in the corpus, and needs no pass over it.
@@ -7,14 +7,12 @@ verdict never depends on which other records happen to be in the corpus, and nee
 from __future__ import annotations
 
 import math
-import tomllib
 from collections import Counter
 from functools import cache, lru_cache
-from importlib import resources
 
 from pe_ray.safety.stems import FUNCTION_WORDS, WORD, stem, words
 
-__all__ = ["WORD", "content", "cosine", "features", "fields", "stem", "weigh", "words"]
+__all__ = ["WORD", "content", "stem", "weigh", "words"]
 
 COMMON_WORDS = frozenset(
     """
@@ -35,7 +33,6 @@ COMMON_WORDS = frozenset(
     """.split()  # noqa: SIM905
 )
 COMMON_WEIGHT = 0.25
-FIELD_WEIGHT = 0.8
 
 
 @lru_cache(maxsize=1 << 16)
@@ -53,38 +50,6 @@ def content(text: str) -> dict[str, float]:
     return {root: value * (1 + math.log(n)) for (root, value), n in counts.items() if value}
 
 
-def features(text: str) -> dict[str, float]:
-    """`content` and beside it the fields of life that the stems belong to, as `field:<name>`."""
-    found = content(text)
-    per_field: Counter[str] = Counter()
-    for s in found:
-        per_field.update(fields().get(s, ()))
-    return found | {f"field:{name}": FIELD_WEIGHT * (1 + math.log(n)) for name, n in per_field.items()}
-
-
-def cosine(a: dict[str, float], b: dict[str, float]) -> float:
-    """Cosine of two weighed bags; 0 if one is empty."""
-    if not a or not b:
-        return 0.0
-    dot = sum(v * b[k] for k, v in sorted(a.items()) if k in b)  # sorted: a sum of floats depends on its order
-    return dot / math.sqrt(_squares(a) * _squares(b))
-
-
-def _squares(bag: dict[str, float]) -> float:
-    return math.fsum(v * v for v in bag.values())
-
-
 @cache
 def _common_stems() -> frozenset[str]:
     return frozenset(stem(w) for w in COMMON_WORDS)
-
-
-@cache
-def fields() -> dict[str, tuple[str, ...]]:
-    """Stem -> names of its fields."""
-    table = tomllib.loads((resources.files("pe_ray.corpus.quality") / "fields.toml").read_text(encoding="utf-8"))
-    found: dict[str, list[str]] = {}
-    for name, members in table.items():
-        for word in members.split():
-            found.setdefault(stem(word), []).append(name)
-    return {s: tuple(dict.fromkeys(names)) for s, names in found.items()}

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pe_ray.errors import UserError
 from pe_ray.safety.learn.abstain import MIN_WORDS, reasons
@@ -26,6 +27,8 @@ from pe_ray.safety.learn.head import Floats, Head, Sparse, pack, unpack
 
 FORMAT = 1
 WEIGHTS, CARD = "model.safetensors", "card.json"
+EXTRA = "extra."
+"""Tensors whose names begin so are a task's own."""
 CHUNK = 2048
 """Texts at a time, so that memory does not depend on the batch."""
 
@@ -56,6 +59,8 @@ class Model:
     min_words: int = MIN_WORDS
     band: tuple[float, float] | None = None
     """Where the first label's probability says too little to decide."""
+    extra: Mapping[str, NDArray[Any]] = field(default_factory=dict, repr=False, compare=False)
+    """Further tensors, for a task whose features are more than a recipe tells."""
     _sparse: list[Sparse] = field(default_factory=list, repr=False, compare=False)
 
     @property
@@ -113,7 +118,8 @@ def save(folder: Path, model: Model) -> None:
 
     folder.mkdir(parents=True, exist_ok=True)
     (folder / CARD).unlink(missing_ok=True)
-    raw = serialised(pack(model.head))
+    further = {f"{EXTRA}{name}": np.ascontiguousarray(tensor) for name, tensor in model.extra.items()}
+    raw = serialised(pack(model.head) | further)
     (folder / WEIGHTS).write_bytes(raw)
     body = {
         "format": FORMAT,
@@ -146,8 +152,10 @@ def load(where: str | Path) -> Model:
     try:
         recipe = Recipe.of(card["recipe"]) if card["recipe"] else None
         band = tuple(card["band"]) if card["band"] else None
-        head = unpack(card["labels"], _tensors(folder, card))
-        return Model(head, card, recipe, int(card["min_words"]), band)  # type: ignore[arg-type]
+        tensors = _tensors(folder, card)
+        extra = {name.removeprefix(EXTRA): t for name, t in tensors.items() if name.startswith(EXTRA)}
+        head = unpack(card["labels"], tensors)
+        return Model(head, card, recipe, int(card["min_words"]), band, extra)  # type: ignore[arg-type]
     except (KeyError, TypeError, ValueError) as error:
         if isinstance(error, ModelFileError):
             raise

@@ -24,12 +24,12 @@ def vocabulary() -> Vocabulary:
     return Vocabulary([(("women (?:are|were) late",), ()), (("kill(?:ing)? time",), ("kill",))])
 
 
-def as_dicts(found: module.Read, name: str, vocabulary: Vocabulary, num: int) -> list[dict[str, float]]:
-    bag = getattr(found, name)
-    names = (vocabulary.stem_names if name == "stems" else vocabulary.field_keys)(bag.feature)
+def stems(found: module.Read, vocabulary: Vocabulary, num: int) -> list[dict[str, float]]:
+    names = vocabulary.names_from(0)
     rows: list[dict[str, float]] = [{} for _ in range(num)]
-    for text, feature, weight in zip(bag.text.tolist(), names, bag.weight.tolist(), strict=True):
-        rows[text][feature] = weight
+    columns = (found.stems.text.tolist(), found.stems.feature.tolist(), found.stems.weight.tolist())
+    for text, feature, weight in zip(*columns, strict=True):
+        rows[text][names[feature]] = weight
     return rows
 
 
@@ -37,17 +37,14 @@ def test_a_batch_is_read_as_each_text_by_itself() -> None:
     known = vocabulary()
     for texts in (TEXTS, TEXTS[::-1], TEXTS[:1], ["new words here", *TEXTS]):  # known and unknown words, any order
         found = known.read(texts)
-        stems, fields = (as_dicts(found, name, known, len(texts)) for name in ("stems", "fields"))
         assert found.num_words.tolist() == [len(words.words(t)) for t in texts]
-        assert stems == [words.content(t) for t in texts]
-        assert [s | f for s, f in zip(stems, fields, strict=True)] == [words.features(t) for t in texts]
+        assert stems(found, known, len(texts)) == [words.content(t) for t in texts]
 
 
 def test_a_part_is_what_reading_the_part_gives() -> None:
     known = vocabulary()
     part, alone = known.read(TEXTS).part(2, 5), known.read(TEXTS[2:5])
-    for name in ("stems", "fields"):
-        assert as_dicts(part, name, known, 3) == as_dicts(alone, name, known, 3)
+    assert stems(part, known, 3) == stems(alone, known, 3)
     assert part.num_words.tolist() == alone.num_words.tolist()
     assert (part.likely, part.apart.tolist()) == (alone.likely, alone.apart.tolist())
 
@@ -55,7 +52,7 @@ def test_a_part_is_what_reading_the_part_gives() -> None:
 def test_no_text_at_all_is_read_too() -> None:
     found = vocabulary().read([])
     assert (found.likely, found.num_words.tolist(), found.apart.tolist()) == ([], [], [])
-    assert len(found.stems.text) == len(found.fields.text) == 0
+    assert len(found.stems.text) == 0
 
 
 @pytest.mark.parametrize(
@@ -90,11 +87,11 @@ def test_letters_that_stand_apart_are_noticed_and_borders_part_them() -> None:
 
 def test_a_vocabulary_that_grew_too_large_starts_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     known = vocabulary()
-    before = as_dicts(known.read(TEXTS), "stems", known, len(TEXTS))
+    before = stems(known.read(TEXTS), known, len(TEXTS))
     monkeypatch.setattr(module, "KNOWN_TOKENS", 10)
     known.trim()
     assert len(known.numbers) == 2
-    assert as_dicts(known.read(TEXTS), "stems", known, len(TEXTS)) == before
+    assert stems(known.read(TEXTS), known, len(TEXTS)) == before
 
 
 def test_lists_are_spread_over_their_owners() -> None:

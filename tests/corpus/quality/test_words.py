@@ -28,16 +28,3 @@ def test_function_words_count_nothing_and_common_talk_little() -> None:
 
 def test_repeats_count_by_their_logarithm() -> None:
     assert words.content("piano piano piano") == {"piano": pytest.approx(1 + math.log(3))}
-
-
-def test_words_of_one_field_meet() -> None:
-    shared = words.features("I lie awake").keys() & words.features("Keep the bedroom dark").keys()
-    assert shared == {"field:sleep"}
-
-
-def test_the_cosine_is_symmetric_between_0_and_1() -> None:
-    a, b = words.features("my boss shouted about the deadline"), words.features("the manager and the deadline")
-    assert words.cosine(a, b) == words.cosine(b, a)
-    assert 0 < words.cosine(a, b) < 1
-    assert words.cosine(a, a) == pytest.approx(1)
-    assert words.cosine(a, {}) == 0
