@@ -116,9 +116,12 @@ def domain_loss(logits_LNE: Tensor, document_N: Tensor, domain_D: Tensor) -> Ten
 
     `document_N` holds the row of each token's document in `domain_D`, -1 for padding; `domain_D` the index of the
     expert, -1 where the domain has none. Zero (with a graph) when no document counts.
+
+    A document counts by its tokens, as it does in the balance of domains: counted by heads, a domain of short documents
+    would draw the router to its expert for everybody's tokens.
     """
     mean_LDE, num_tokens_D = _document_means(_probability(logits_LNE), document_N, len(domain_D))
-    counts_D = (domain_D >= 0) & (num_tokens_D > 0)
+    counts_D = num_tokens_D * (domain_D >= 0)
     wanted_LD1 = domain_D.clamp(min=0).expand(logits_LNE.shape[0], -1)[..., None]
     log_LD = mean_LDE.gather(-1, wanted_LD1).squeeze(-1).clamp(min=1e-9).log()
     return -(log_LD * counts_D).sum() / (counts_D.sum().clamp(min=1) * logits_LNE.shape[0])

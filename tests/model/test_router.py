@@ -88,9 +88,17 @@ def test_domain_term_against_a_slow_version() -> None:
     want = 0.0
     for layer in range(2):
         for d, wanted in ((0, 3), (2, 0)):
-            mean = torch.stack([x[layer, n].softmax(-1) for n in range(9) if document[n] == d]).mean(0)
-            want -= math.log(mean[wanted].item())
-    assert domain_loss(x, document, domain).item() == pytest.approx(want / 4, rel=1e-5)
+            probability = [x[layer, n].softmax(-1) for n in range(9) if document[n] == d]
+            want -= len(probability) * math.log(torch.stack(probability).mean(0)[wanted].item())
+    assert domain_loss(x, document, domain).item() == pytest.approx(want / (2 * 5), rel=1e-5)
+
+
+def test_many_short_documents_weigh_no_more_than_one_long_one() -> None:
+    x = torch.zeros(1, 8, 4, requires_grad=True)
+    document = torch.tensor([0, 0, 0, 0, 1, 2, 3, 4])
+    domain_loss(x, document, torch.tensor([1, 2, 2, 2, 2])).backward()
+    pull_E = x.grad[0].sum(dim=0)
+    assert pull_E[1].item() == pytest.approx(pull_E[2].item()) and pull_E[1] < 0
 
 
 def test_domain_term_pulls_towards_the_expert_of_the_domain() -> None:
