@@ -14,8 +14,12 @@ Formats are in `corpus/transcripts`: WebVTT, SRT, caption and recogniser JSON, C
 itself (`title`, `content_type`, `language`, `helper`) is taken from the spec's `values`.
 
 - Who helps is known: each exchange of those who ask and those who help is a record (`turns.py`).
+- Interviews and podcasts: a host who asks, and whoever answers (`qa/interview.py`).
 - One voice, or nobody named: passages (`passages.py`); of a helper who speaks alone, the content type is
   psychologist_voice. Without names a transcript or an interview gives only pairs that dashes and questions show.
+
+`question_span` and `answer_span` tell where both stand in the words of the recording (`qa/spans.py`). Where a passage
+answers nothing, its question is formed from its own words (`qa/contextual.py`).
 
 Real transcripts are untidy, and what they lose or hide is in the metadata: `back_channels`, `stage_directions`,
 `unheard`, `negative_time_steps` (never a negative duration), `folded`, `opening_turns`, `unanswered_turns`,
@@ -28,13 +32,15 @@ from collections.abc import Iterator
 from pathlib import PurePath
 
 from pe_ray.config import SourceSpec
+from pe_ray.corpus.qa import interview
+from pe_ray.corpus.qa.contextual import contextual
+from pe_ray.corpus.qa.spans import Words, written
 from pe_ray.corpus.reading import ReadPlan, Row, SourceFile, Unreadable, make_record, plan_files, read_text
 from pe_ray.corpus.row import Fault, label, one_of, text
 from pe_ray.corpus.transcripts import SUFFIXES, parse
 from pe_ray.corpus.transcripts.cue import Transcript
 from pe_ray.corpus.transcripts.facts import of_exchange, of_passage
 from pe_ray.corpus.transcripts.passages import Passage, passages
-from pe_ray.corpus.transcripts.questions import contextual
 from pe_ray.corpus.transcripts.roles import Said, helper_by_words, helpers_of, is_client
 from pe_ray.corpus.transcripts.turns import Dialogue, Exchange, between_unnamed, dialogue
 from pe_ray.errors import SourceError
@@ -120,8 +126,12 @@ def _records(spec: SourceSpec, file: SourceFile, transcript: Transcript) -> list
         return _alone(spec, file, transcript, about["content_type"], shared)
     helpers, by_words = _helpers(transcript, about["helper"])
     kind = about["content_type"] or "transcript"
+    if kind in interview.KINDS and not helpers and not any(map(is_client, names)):
+        helpers = interview.answering(transcript.cues)
     check_labels = not by_words and kind == "transcript" and any(map(is_client, names))
     talk = dialogue(transcript.cues, helpers, check_labels=check_labels)
+    if kind in interview.KINDS:
+        talk = interview.joined(talk)
     return _exchanges(spec, file, transcript, kind, shared | {"helper_by": "words" if by_words else ""}, talk)
 
 
@@ -169,9 +179,15 @@ def _exchanges(
     spec: SourceSpec, file: SourceFile, transcript: Transcript, kind: str, shared: dict[str, str], talk: Dialogue
 ) -> list[Record]:
     records = []
+    words = Words(transcript.cues)
     for number, exchange in enumerate(talk.exchanges):
         first, last = number == 0, number == len(talk.exchanges) - 1
-        metadata = of_exchange(exchange, timed=transcript.timed) | shared
+        asked = interview.questions(exchange) or interview.said(exchange.asking)
+        spans = {
+            "question_span": written(words.of(asked)),
+            "answer_span": written(words.of(interview.said(exchange.helping))),
+        }
+        metadata = of_exchange(exchange, timed=transcript.timed) | shared | spans
         metadata["opening_turns"] = str(talk.opening) if first and talk.opening else ""
         metadata["unanswered_turns"] = str(talk.unanswered) if last and talk.unanswered else ""
         messages = [("user", _asked(exchange)), ("assistant", "\n".join(t.text for t in exchange.helping))]
@@ -190,6 +206,7 @@ def _passages(
     found = passages(transcript.cues)
     if not found:
         raise Fault("cues", "hold no words, only stage directions")
+    words = Words(transcript.cues)
     return [
         _record(
             spec,
@@ -197,7 +214,13 @@ def _passages(
             passage.cues[0].number,
             kind,
             [("user", _question(passage, shared["language"])), ("assistant", passage.text)],
-            of_passage(passage, timed=transcript.timed) | shared | {"passage": f"{number}/{len(found)}"},
+            of_passage(passage, timed=transcript.timed)
+            | shared
+            | {
+                "passage": f"{number}/{len(found)}",
+                "question_span": written(words.of([passage.question] if passage.question else [])),
+                "answer_span": written(words.of(passage.sentences)),
+            },
             "extracted" if passage.question else "contextual",
         )
         for number, passage in enumerate(found, start=1)

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import zip_longest
 
+from pe_ray.corpus.qa.asking import asks
 from pe_ray.corpus.quality import words as vocabulary
 from pe_ray.corpus.transcripts.cue import Cue
 
@@ -43,6 +44,9 @@ class Sentence:
     text: str = field(repr=False)
     num_words: int
     cues: tuple[Cue, ...] = field(repr=False)
+    start: tuple[int, int] = (0, 0)
+    """Number of a cue, and the character of its words (one space between two) at which the sentence begins."""
+    end: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True)
@@ -95,27 +99,32 @@ def sentences(cues: Sequence[Cue]) -> list[Sentence]:
     found: list[Sentence] = []
     words: list[str] = []
     owners: list[Cue] = []
-    for word, cue, ahead, pause in _flow(cues):
+    start = end = (0, 0)
+    for word, cue, at, ahead, pause in _flow(cues):
+        start = start if words else (cue.number, at)
+        end = (cue.number, at + len(word))
         words.append(word)
         if not owners or owners[-1] is not cue:
             owners.append(cue)
         if _ends(words, ahead, pause):
-            found.append(Sentence(" ".join(words), len(words), tuple(owners)))
+            found.append(Sentence(" ".join(words), len(words), tuple(owners), start, end))
             words, owners = [], []
     if words:
-        found.append(Sentence(" ".join(words), len(words), tuple(owners)))
+        found.append(Sentence(" ".join(words), len(words), tuple(owners), start, end))
     return found
 
 
-def _flow(cues: Sequence[Cue]) -> Iterator[tuple[str, Cue, str, float | None]]:
-    """Each word, its cue, the word after it, and at the end of a cue the pause until the next."""
+def _flow(cues: Sequence[Cue]) -> Iterator[tuple[str, Cue, int, str, float | None]]:
+    """Each word, its cue, where it stands there, the word after it, and at the end of a cue the pause until the next."""
     spoken = [(cue, cue.text.split()) for cue in cues if cue.text]
     for (cue, words), following in zip_longest(spoken, spoken[1:]):
         ahead = following[1][0] if following else ""
         pause = following[0].start_s - max(cue.start_s, cue.end_s) if following else 0.0
+        at = 0
         for i, word in enumerate(words):
             last = i == len(words) - 1
-            yield word, cue, ahead if last else words[i + 1], pause if last else None
+            yield word, cue, at, ahead if last else words[i + 1], pause if last else None
+            at += len(word) + 1
 
 
 def _ends(words: Sequence[str], ahead: str, pause: float | None) -> bool:
@@ -132,7 +141,8 @@ def _answer(said: Sequence[Sentence], position: int) -> list[Sentence]:
     question = said[position]
     topic = vocabulary.content(question.text)
     roots = {root for root, weight in topic.items() if weight >= 1}
-    if not (question.text.endswith("?") and question.num_words >= 4 and roots and OPENER.match(question.text)):
+    opens = question.text.endswith("?") and OPENER.match(question.text)
+    if not (question.num_words >= 4 and roots and opens and asks(question.text)):
         return []
     answer: list[Sentence] = []
     for sentence in said[position + 1 :]:
