@@ -7,6 +7,8 @@ horizon, evaluations). There is no generator state and no data cursor to keep: b
 from __future__ import annotations
 
 import json
+import os
+import re
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -14,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -105,8 +108,8 @@ class Checkpoints:
         """The files, the manifest last; then remove what need not be kept."""
         manifest.remove(target)
         with manifest.stage(target, kind=KIND, parents=self.parents) as out:
-            save_file(weights, out / "weights.safetensors")
-            save_file(moments, out / "optimizer.safetensors")
+            _save(weights, out / "weights.safetensors")
+            _save(moments, out / "optimizer.safetensors")
             (out / "state.json").write_text(json.dumps(state, indent=1))
             out.facts.update(facts)
         self._prune()
@@ -193,6 +196,17 @@ def code_version() -> str:
         return (git / head.removeprefix("ref: ")).read_text().strip()
     except OSError:
         return f"pe_ray {__version__}"
+
+
+def _save(tensors: dict[str, Tensor], path: Path) -> None:
+    """Raises OSError where the disk is full, which safetensors says in words of its own."""
+    try:
+        save_file(tensors, path)
+    except SafetensorError as error:
+        found = re.search(r"os error (\d+)", str(error))
+        if found:
+            raise OSError(int(found[1]), os.strerror(int(found[1])), str(path)) from None
+        raise
 
 
 def _best(have: list[Checkpoint]) -> list[Checkpoint]:

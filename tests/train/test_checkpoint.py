@@ -1,14 +1,18 @@
 from __future__ import annotations
 
+import errno
 import json
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors import SafetensorError
 
 from pe_ray.errors import ManifestError, UserError
 from pe_ray.store import manifest
+from pe_ray.train import checkpoint
 from pe_ray.train.checkpoint import PLAN, Checkpoints, best, code_version, finished, restore
+from tests.train.toy import toy_fit, toy_settings
 
 
 def parts(seed: int = 0):
@@ -136,3 +140,16 @@ def test_a_failed_writer_is_heard_of_at_the_next_save(tmp_path) -> None:
     points.save(1, *parts(), {"step": object()}, None)
     with pytest.raises(TypeError):
         points.save(2, *parts(), {}, None)
+
+
+def test_a_full_disk_is_told_as_one(tmp_path, monkeypatch) -> None:
+    def no_room(*_):
+        raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
+
+    points = Checkpoints(tmp_path, parents={})
+    toy_fit(checkpoints=points, settings=toy_settings(steps=2), evaluation=[])
+    monkeypatch.setattr(checkpoint, "save_file", no_room)
+    with pytest.raises(OSError, match="No space left on device") as caught:
+        toy_fit(checkpoints=Checkpoints(tmp_path, parents={}), settings=toy_settings(steps=4), evaluation=[])
+    assert caught.value.errno == errno.ENOSPC and str(tmp_path) in str(caught.value.filename)
+    assert [c.step for c in finished(tmp_path, verify=True)] == [2]
