@@ -38,11 +38,28 @@ def corpus_build(
 @corpus_app.command("report")
 def corpus_report(
     name: Annotated[str | None, typer.Argument(help="Corpus name; the newest snapshot of it, or of all.")] = None,
+    over_runs: Annotated[bool, typer.Option("--history", help="A table over the corpus' snapshots instead.")] = False,
+    last: Annotated[int, typer.Option("--last", min=1, help="With --history: how many, the newest.")] = 6,
+    as_json: AsJson = False,
 ) -> None:
-    """Print the path of the newest snapshot's report."""
+    """Print the path of the newest snapshot's report, or how quality moved from snapshot to snapshot."""
     from pe_ray.store.paths import Home
 
-    typer.echo(newest(Home.find(), name) / "report.html")
+    home = Home.find()
+    path = newest(home, name)
+    if not over_runs:
+        typer.echo(json.dumps({"report": str(path / "report.html")}) if as_json else path / "report.html")
+        return
+    from pe_ray.corpus import history
+
+    found = history.history(home, path.parent.name)[-last - 1 :]  # the first shown is compared with one before it
+    if as_json:
+        typer.echo(json.dumps({"corpus": path.parent.name, "snapshots": history.as_dicts(found)[-last:]}, indent=1))
+        return
+    for row in history.table(found, last):
+        typer.echo(f"{row[0]:<26}" + "".join(f"{cell:>18}" for cell in row[1:]))
+    for words in history.words(found, last):
+        typer.echo(words)
 
 
 @corpus_app.command("explain")

@@ -117,7 +117,7 @@ def progress_erase(
 
 @audit_app.command("verify")
 def audit_verify() -> None:
-    """Check both audit chains from first to last row, and the signature of each review decision; exit 1 if one is wrong."""
+    """Check both audit chains row by row, and the signature of each review decision; exit 1 where one is wrong."""
     from pe_ray.progress.journal import verify_audit
     from pe_ray.security.decisions import checked
     from pe_ray.store.db import exists

@@ -57,6 +57,20 @@ def scores(found: Sequence[Scores]) -> str:
     return image(draw, 9.2, 2.2 * -(-len(found) // COLUMNS))
 
 
+def means(by_check: Mapping[str, Sequence[float | None]]) -> str:
+    """The mean score of kept records, check by check, over the snapshots of a corpus; the newest on the right."""
+
+    def draw(figure: Figure) -> None:
+        for ax, (check, values) in zip(_grid(figure, len(by_check)), by_check.items(), strict=False):
+            known = [np.nan if v is None else v for v in values]
+            ax.plot(range(len(known)), known, color=BLUE, marker="o", markersize=4, linewidth=1.4)
+            ax.set_title(check, loc="left", fontsize=10)
+            ax.set_ylim(0, 1.05)
+            ax.set_xticks([0, len(known) - 1], ["first shown", "now"])
+
+    return image(draw, 9.2, 1.9 * -(-len(by_check) // COLUMNS))
+
+
 def likeness(values: Sequence[float]) -> str:
     """Jaccard of near-duplicates with the record that stays in their place."""
 

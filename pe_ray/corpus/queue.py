@@ -193,6 +193,8 @@ def watch(home: Home, every_s: float = 60.0) -> Callable[[], None]:
         except (PeRayError, OSError) as error:
             LOG.error("the review queue cannot be read: %s", type(error).__name__)
             return
+        for gauge in (metrics.REVIEW_WAITING, metrics.REVIEW_SECONDS):
+            gauge.clear()  # a corpus that has gone has no queue
         for name, size in found.items():
             metrics.REVIEW_WAITING.labels(name).set(size.waiting)
             for of, seconds in size.ages():
@@ -209,7 +211,7 @@ def find(home: Home, ref: str, name: str | None = None) -> Item:
         more = ", ..." if len(ids) > NAMED_IDS else ""
         raise UserError(f"record={ref}: fits {len(ids)} held records: {', '.join(ids[:NAMED_IDS])}{more}")
     if len(fits) > 1:
-        corpora = ", ".join(i.matter.corpus for i in fits)
+        corpora = ", ".join(sorted(i.matter.corpus for i in fits))
         raise UserError(f"record={ref}: is held in several corpora; give --corpus, one of {corpora}")
     if not fits:
         where = f"corpus {name}" if name else f"any corpus under {home.root / 'corpora'}"

@@ -42,7 +42,7 @@ RECORDS, QUARANTINE = "records.parquet", "quarantine.jsonl"
 LATER = frozenset(
     [
         *("balance", "card", "decide", "duplicates", "explain", "formats", "generate", "job", "ledger", "loader"),
-        *("mask", "pipeline", "plots", "queue", "report", "review", "semantic", "snapshot"),
+        *("drift", "history", "mask", "pipeline", "plots", "queue", "report", "review", "semantic", "snapshot"),
         *("split", "stream", "tally", "tokenise"),
     ]
 )

@@ -7,6 +7,7 @@
         quarantine.jsonl            unreadable rows: source, uri, offset (line), field, reason
         clusters.parquet            duplicates: record_id, cluster, survivor, likeness, kind
         decisions.parquet           every record: where its annotation is, and what became of it (`corpus explain`)
+        quality.json                scores, shares and means by category, which the next snapshot is compared with
         settings.json               what the sources were told, and the thresholds
         concepts.jsonl              the psychology that the records were made from, by stable id
         README.md                   the data set card
@@ -36,7 +37,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pe_ray.config import CheckConfig, Config, config_hash
-from pe_ray.corpus import card, queue, review
+from pe_ray.corpus import card, drift, history, queue, review
 from pe_ray.corpus.decide import HELD, KEPT, REJECTED, Decided, passes, thresholds
 from pe_ray.corpus.duplicates import Spread, clusters, texts_of
 from pe_ray.corpus.formats import export
@@ -295,6 +296,9 @@ def _write_account(
     corpus = draft.config.corpus.model_dump(mode="json", include={"name", "sources", "checks", "review"})
     manifest.write_json(folder / "settings.json", corpus)
     draft.spent["write"] += time.process_time() - began
+    manifest.write_json(
+        folder / history.NAME, drift.describe(draft.decided.table, thresholds(draft.config.corpus.checks))
+    )
     _write_page(draft, ledger, home, folder, stage, problem)
 
 
@@ -354,6 +358,8 @@ def _write_page(
         review=stage["review"],
     )
     (folder / "report.html").write_text(report.render(data), encoding="utf-8")
+        quality=history.read(folder),
+        earlier=[s for s in history.history(home, config.name) if s.fingerprint != draft.fingerprint],
 
 
 def _gate(draft: Draft, ledger: Ledger) -> str | None:

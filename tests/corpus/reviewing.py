@@ -10,14 +10,16 @@ import pyarrow.parquet as pq
 from pe_ray.config import CheckConfig, Config
 from pe_ray.corpus import queue
 from pe_ray.corpus.pipeline import CorpusResult
+from pe_ray.safety.triage import assess
 from pe_ray.security.decisions import Decision, Verb, record
 from pe_ray.security.keys import Keys
 from pe_ray.security.reviewers import Signer, enrol
 from pe_ray.store.paths import Home
-from tests.corpus.write import edge_case, jsonl, one_source, qa, scenes
+from tests.corpus.write import edge_case, jsonl, one_source, qa, question, scenes
 
 REASON = "Read twice; the reply asks directly and is safe."
-SCENES = list(scenes(12))
+SCENES = [s for s in scenes(60) if not assess(question(*s)).level][:12]
+"""Scenes that triage has nothing to say about, whatever its rules and models become."""
 NO_THRESHOLDS = {name: 0.0 for name in CheckConfig.model_fields if name.endswith("_min")}
 """So that nothing but review keeps a record out."""
 GRAVE = "I am going to kill myself tonight."
@@ -53,7 +55,7 @@ def two_sources(folder: Path, found: list[dict[str, Any]], more: list[dict[str, 
 
 def plain(num: int = 4) -> list[dict[str, Any]]:
     """Questions that nothing is held of."""
-    return [qa(s) for s in scenes(num, 200)]
+    return [qa(s) for s in scenes(60, 200) if not assess(question(*s)).level][:num]
 
 
 def held(result: CorpusResult) -> dict[str, list[str]]:

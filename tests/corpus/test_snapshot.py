@@ -224,6 +224,7 @@ def test_refused_again_is_refused_anew(data: Path, home: Home) -> None:
         "clusters.parquet",
         "concepts.jsonl",
         "decisions.parquet",
+        "quality.json",
         "quarantine.jsonl",
         "rejects.parquet",
         "report.html",
