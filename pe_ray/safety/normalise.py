@@ -21,6 +21,9 @@ from pe_ray.safety.rules import words
 _WORDS = words()["normalise"]
 RISK_WORDS: frozenset[str] = frozenset(_WORDS["risk"])
 """What disguised words are folded towards."""
+LONG_WORDS: frozenset[str] = frozenset(_WORDS["long"])
+"""What a slip of the hand is folded towards."""
+NEIGHBOURS: frozenset[str] = frozenset(_WORDS["neighbours"])
 GLUE_WORDS: frozenset[str] = frozenset(_WORDS["glue"])
 APART_WORDS, LONGEST = RISK_WORDS | GLUE_WORDS, max(len(w) for w in RISK_WORDS)
 SPELLINGS: dict[str, str] = _WORDS["spellings"]
@@ -203,8 +206,23 @@ def _word(raw: str) -> str:
     if "'" in raw:
         return _contraction(raw)
     if raw.isalpha():
-        return _stretched(raw) if STRETCH.search(raw) else raw
+        return _stretched(raw) if STRETCH.search(raw) else _slipped(raw)
     return _disguised(raw)
+
+
+def _slipped(raw: str) -> str:
+    """A long word of danger that is one letter away: one too many, too few, another, or two changed about."""
+    if not LEAST_SLIP <= len(raw) <= MOST_SLIP or raw in LONG_WORDS or raw in NEIGHBOURS:
+        return raw
+    return next((_SLIPS[s] for s in (raw, *_shorter(raw)) if s in _SLIPS and _SLIPS[s][0] == raw[0]), raw)
+
+
+def _shorter(word: str) -> list[str]:
+    return [word[:i] + word[i + 1 :] for i in range(len(word))]
+
+
+_SLIPS = {slip: word for word in sorted(LONG_WORDS) for slip in (word, *_shorter(word))}
+LEAST_SLIP, MOST_SLIP = min(map(len, LONG_WORDS)) - 1, max(map(len, LONG_WORDS)) + 1
 
 
 def _contraction(raw: str) -> str:

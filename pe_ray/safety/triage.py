@@ -236,27 +236,30 @@ def _read(text: str, rules: RuleSet) -> _Reading:
 
 def _read_all(texts: Sequence[str], rules: RuleSet) -> list[_Reading]:
     """The rules read every message, and the model those in which they found less than 2."""
-    readings = [_read_anew(text, rules) for text in texts]
+    read = [_read_anew(text, rules) for text in texts]
+    readings = [reading for reading, _ in read]
     left = [n for n, reading in enumerate(readings) if reading.level < 2 and not reading.explained]
-    for n, sign in zip(left, danger.read([_without_idioms(texts[n]) for n in left]), strict=True):
+    for n, sign in zip(left, danger.read([read[n][1] for n in left]), strict=True):
         if sign is not None:
             readings[n] = replace(readings[n], sign=sign)
     return readings
 
 
-def _read_anew(text: str, rules: RuleSet) -> _Reading:
+def _read_anew(text: str, rules: RuleSet) -> tuple[_Reading, str]:
+    """What the rules find, and what is left for the model: the text without its figures of speech."""
     plain = fold(text)
     among = rules.gate.narrow(plain)
-    if not among:
-        return _Reading((), True) if _denies(_mask_idioms(plain)) else CALM
     masked = _mask_idioms(plain)
+    rest = text if masked == plain else masked.replace("_", "")
+    if not among:
+        return (_Reading((), True) if _denies(masked) else CALM), rest
     sentences = list(_sentences(masked))
     hits = [h for i, _ in enumerate(sentences) for h in _sentence_hits(i, sentences, rules, among)]
     if hits:
         folded = normalise(text)  # tells where the words stood
         hits = [replace(h, span=folded.origin(*h.span)) for h in hits]
         hits += _near(rules, hits)
-    return _Reading(tuple(hits), any(h.denied for h in hits) or _denies(masked))
+    return _Reading(tuple(hits), any(h.denied for h in hits) or _denies(masked)), rest
 
 
 def _denies(folded: str) -> bool:
@@ -348,13 +351,6 @@ def _answer(reading: _Reading, text: str, asked: bool) -> _Reading:
         return reading
     rule = Rule("suicide.answer_yes", "suicide_self_harm", 3, (), signals=("active",))
     return replace(reading, hits=(*reading.hits, _Hit(rule, 3, 0, rule.signals, (0, len(text)))))
-
-
-def _without_idioms(text: str) -> str:
-    """The text as it is, or folded and without its figures of speech."""
-    plain = fold(text)
-    masked = _mask_idioms(plain)
-    return text if masked == plain else masked.replace("_", "")
 
 
 def _mask_idioms(text: str) -> str:

@@ -10,6 +10,7 @@ import pytest
 
 from pe_ray.bench import counselchat
 from pe_ray.corpus.reading import expand
+from pe_ray.evaluate import duplicates
 
 ANSWER = "Grief has no timetable. Keep one chair free for it at the table, and let the others be for guests."
 OTHER = "Write down what you would have said to her, then read it aloud in a room where nobody can answer."
@@ -50,7 +51,7 @@ def test_without_the_data_it_says_so(data: Path) -> None:
 
 
 def test_the_public_releases_meet_the_bounds() -> None:
-    if not expand(counselchat.PAIRS).is_file():
+    if not expand(duplicates.PAIRS).is_file():
         pytest.skip("PE_RAY_DATA is absent")
     found = {row.name: row for row in counselchat.run()}
     assert found["counselchat.dedup_precision"].ok

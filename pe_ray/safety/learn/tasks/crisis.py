@@ -7,14 +7,19 @@ holds a text of the suites that it is measured on.
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import random
 from collections.abc import Iterator
+from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from pe_ray.safety.learn.features import Recipe
+from pe_ray.safety.learn.figures import row, wilson
+from pe_ray.safety.learn.model import Model
 from pe_ray.safety.learn.task import Examples, Fit, Source, Task
 from pe_ray.safety.rules import TRIAGE_FILES
 
@@ -41,11 +46,11 @@ GRAVE = ("suicid", "kill", "abus", "overdos", "rape", "murder", "dead", "die", "
 def read(root: Path) -> Examples:
     """What was written for it, and the background."""
     texts, labels, weights = [], [], []
-    for row in _lines(DANGER.where(root)):
-        texts.append(row["text"])
-        labels.append([1.0, 1.0, *(float(row["class"] == c) for c in TRIAGE_FILES)])
+    for line in _lines(DANGER.where(root)):
+        texts.append(line["text"])
+        labels.append([1.0, 1.0, *(float(line["class"] == c) for c in TRIAGE_FILES)])
         weights.append(1.0)
-    harmless = [(row["text"], 1.0) for row in _lines(HARMLESS.where(root))]
+    harmless = [(line["text"], 1.0) for line in _lines(HARMLESS.where(root))]
     ordinary = [(text, BACKGROUND_WEIGHT) for text in _background(root)]
     for text, weight in (*harmless, *ordinary):
         texts.append(text)
@@ -54,14 +59,35 @@ def read(root: Path) -> Examples:
     return Examples(texts, np.array(labels), texts, np.array(weights))
 
 
+def figures(model: Model, _root: Path) -> list[dict[str, Any]]:
+    """The model without any rule, on the held-out half of the suites."""
+    told = {"set": "suites of pe_ray/evaluate", "split": "held-out half by hash of id, the model without any rule"}
+    found = []
+    for suite, better in (("positive", "higher"), ("benign", "lower")):
+        raw = (files("pe_ray.evaluate") / "suites" / f"crisis_{suite}.jsonl").read_text(encoding="utf-8")
+        texts = [r["text"] for r in map(json.loads, raw.splitlines()) if _held_out(r["id"])]
+        probability_NL = model.probabilities(texts)
+        for label, threshold in zip(LABELS[:2], model.head.thresholds, strict=False):
+            hits = int((probability_NL[:, LABELS.index(label)] >= threshold).sum())
+            name = f"crisis.model.{'recall' if better == 'higher' else 'false_alarm'}.{label}"
+            interval = wilson(hits, len(texts))
+            found.append(row(name, hits / len(texts), told, len(texts), better=better, interval=interval))
+    return found
+
+
+def _held_out(case_id: str) -> bool:
+    """As `evaluate/crisis.py` splits the suites."""
+    return int(hashlib.sha256(case_id.encode()).hexdigest()[0], 16) % 2 == 1
+
+
 def _background(root: Path) -> Iterator[str]:
     emotions = [line.split("\t")[0] for line in EMOTIONS.where(root).read_text(encoding="utf-8").splitlines()]
     random.Random(0).shuffle(emotions)
     with STRESS.where(root).open(encoding="utf-8", newline="") as file:
-        stress = [row["sentence"] for row in csv.DictReader(file)]
+        stress = [r["sentence"] for r in csv.DictReader(file)]
     with CHAT.where(root).open(encoding="utf-8", newline="") as file:
         chats = list(csv.DictReader(file))[:NUM_CHATS]
-    said = [line.partition(": ")[2] for row in chats for line in row["Best Generated Conversation"].splitlines()]
+    said = [line.partition(": ")[2] for r in chats for line in r["Best Generated Conversation"].splitlines()]
     for text in dict.fromkeys((*emotions[:NUM_EMOTIONS], *stress, *said)):
         if len(text) > 8 and not any(word in text.lower() for word in GRAVE):
             yield text
@@ -82,12 +108,14 @@ TASK = Task(
     split="Everything here is training data. Weights are fitted on all of it; calibration and thresholds come from "
     "five folds over distinct texts. It is measured on the suites of pe_ray/evaluate, of which it has seen no text.",
     limits=(
-        "It has read some thousand sentences of one author and misses most of what is only hinted at.",
+        "It has read some two thousand sentences of one author and misses most of what is only hinted at.",
+        "An ordinary sentence about family, food or the body is at times taken for a danger, and so are denials.",
         "It reads English, one message at a time, and knows no irony, no story and no context.",
         "It finds words that resemble those of danger. A message that it passes is not safe.",
         "No clinician has looked at its sentences, its labels or its errors.",
     ),
     read=read,
+    figures=figures,
     fit=Fit(strength=4.0, balanced=False, folds=5, keep=60_000, false_alarm=(0.01, 0.05)),
     min_words=2,
 )
