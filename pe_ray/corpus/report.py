@@ -19,7 +19,6 @@ from pe_ray.corpus import mask, plots, tally
 from pe_ray.corpus.drift import Drift, compare
 from pe_ray.corpus.history import Snapshot
 from pe_ray.corpus.ledger import Ledger
-from pe_ray.corpus.qa.halves import Halves
 from pe_ray.corpus.quality.crisis import HELD_CATEGORIES
 from pe_ray.corpus.sources.edge_case import CATEGORIES, DIFFICULTIES
 from pe_ray.corpus.stages import PHASES
@@ -27,9 +26,9 @@ from pe_ray.corpus.stages import PHASES
 MOST_ERRORS = 200
 """Unreadable rows on the page; quarantine.jsonl has all."""
 MOST_PAIRS = 12
-
 MOST_SNAPSHOTS = 12
 """Snapshots that the curves over runs show."""
+
 
 @dataclass(frozen=True)
 class Example:
@@ -67,8 +66,6 @@ class ReportData:
     domains: Mapping[str, Mapping[str, int]]
     kinds: Mapping[str, Mapping[str, int]]
     changes: Mapping[str, int]
-    halves: Halves
-    """Questions of what was spoken."""
     lengths: Mapping[str, np.ndarray]
     errors: Sequence[Mapping[str, Any]]
     problem: str | None = None
@@ -87,15 +84,15 @@ class ReportData:
     spend: Spend | None = None
     review: Mapping[str, Any] | None = None
     """The object `review` of the summary."""
-    at: str | None = None
-
-
     quality: Mapping[str, Any] | None = None
     """What `drift.describe` gives."""
     earlier: Sequence[Snapshot] = ()
     """The snapshots before this one, the last at the end."""
     drift: Drift | None = None
     """How far this is from the last of them."""
+    at: str | None = None
+
+
 def gather(
     config: CorpusConfig,
     keys: pa.Table,
@@ -110,12 +107,12 @@ def gather(
     cpu_s: Mapping[str, float] | None = None,
     spend: Spend | None = None,
     review: Mapping[str, Any] | None = None,
+    quality: Mapping[str, Any] | None = None,
+    earlier: Sequence[Snapshot] = (),
 ) -> ReportData:
     """The page's content from the decided key columns and what else is known.
 
     `clusters` is what `duplicates.clusters` gives. `rejected` holds the records (at least id and messages) of the rows
-    quality: Mapping[str, Any] | None = None,
-    earlier: Sequence[Snapshot] = (),
     that `tally.examples_wanted` names, in that order.
     """
     least = {n.removesuffix("_min"): v for n, v in config.checks.model_dump().items() if n.endswith("_min")}
@@ -134,7 +131,6 @@ def gather(
         lengths=tally.lengths(keys),
         errors=quarantine,
         problem=problem,
-        halves=Halves.of(tally.by(keys, "content_type", "question"), config.questions),
         matrix=tally.matrix(keys),
         examples=None if rejected is None else _examples(keys, rejected),
         duplicates=None if clusters is None else tally.duplicates(keys, clusters),
@@ -145,37 +141,37 @@ def gather(
         cpu_s=cpu_s,
         spend=spend,
         review=review,
+        quality=quality,
+        earlier=earlier,
+        drift=_drift(quality, earlier),
         at=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
     )
 
 
-def render(data: ReportData) -> str:
-        quality=quality,
-        earlier=earlier,
-        drift=_drift(quality, earlier),
-    """The report as HTML."""
-    images = {
-        "scores": plots.scores(data.scores) if data.scores else None,
-        "lengths": plots.lengths(data.lengths),
 def _drift(quality: Mapping[str, Any] | None, earlier: Sequence[Snapshot]) -> Drift | None:
     last = next((s for s in reversed(earlier) if s.quality), None)
     return compare(quality, last.quality, last.fingerprint, last.made_at) if quality and last and last.quality else None
 
 
+def render(data: ReportData) -> str:
+    """The report as HTML."""
+    images = {
+        "scores": plots.scores(data.scores) if data.scores else None,
+        "lengths": plots.lengths(data.lengths),
+        "history": plots.means(_means(data)) if data.drift else None,
         "likeness": plots.likeness(data.duplicates.likeness) if data.duplicates and data.duplicates.likeness else None,
     }
     return _template().render(
         data=data,
         ledger=data.ledger,
-        "history": plots.means(_means(data)) if data.drift else None,
         images=images,
         examples=_by_reason(data.examples or ()),
+        shifts={s.name: s for s in data.drift.shifts} if data.drift else {},
         usual=CATEGORIES,
         difficulties=DIFFICULTIES,
         always_held=HELD_CATEGORIES,
         phases=_phases(data),
         most_share=max([*data.ledger.shares.values(), *data.ledger.targets.values()], default=0),
-        shifts={s.name: s for s in data.drift.shifts} if data.drift else {},
         most_errors=MOST_ERRORS,
         most_pairs=MOST_PAIRS,
         hidden=(mask.HIDDEN, mask.NUMBER, mask.MOST_TURNS, mask.MOST_WORDS),
@@ -199,11 +195,6 @@ def _by_reason(examples: Sequence[Example]) -> dict[tuple[str, str], list[Exampl
     return found
 
 
-def _phases(data: ReportData) -> list[dict[str, Any]] | None:
-    """Seconds, share and seconds per 1,000 rows of each phase; a phase of which nothing is known has None."""
-    if data.cpu_s is None:
-        return None
-    total, rows = sum(data.cpu_s.values()) or 1.0, max(1, data.ledger.total.records_in)
 def _means(data: ReportData) -> dict[str, list[float | None]]:
     """The mean score of kept records by check, from snapshot to snapshot; this one at the end."""
     told = [*(s.quality for s in data.earlier[1 - MOST_SNAPSHOTS :]), data.quality]
@@ -211,6 +202,11 @@ def _means(data: ReportData) -> dict[str, list[float | None]]:
     return {check: [s.get(check, {}).get("mean_kept") for s in scores] for check in scores[-1]}
 
 
+def _phases(data: ReportData) -> list[dict[str, Any]] | None:
+    """Seconds, share and seconds per 1,000 rows of each phase; a phase of which nothing is known has None."""
+    if data.cpu_s is None:
+        return None
+    total, rows = sum(data.cpu_s.values()) or 1.0, max(1, data.ledger.total.records_in)
     found: list[dict[str, Any]] = [{"name": name, "s": None} for name in PHASES if name not in data.cpu_s]
     found += [{"name": n, "s": s, "share": s / total, "per_1000": 1000 * s / rows} for n, s in data.cpu_s.items()]
     order = [*PHASES, *data.cpu_s]

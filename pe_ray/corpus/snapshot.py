@@ -295,10 +295,10 @@ def _write_account(
     pq.write_table(_decisions(draft), folder / "decisions.parquet", compression="zstd")
     corpus = draft.config.corpus.model_dump(mode="json", include={"name", "sources", "checks", "review"})
     manifest.write_json(folder / "settings.json", corpus)
-    draft.spent["write"] += time.process_time() - began
     manifest.write_json(
         folder / history.NAME, drift.describe(draft.decided.table, thresholds(draft.config.corpus.checks))
     )
+    draft.spent["write"] += time.process_time() - began
     _write_page(draft, ledger, home, folder, stage, problem)
 
 
@@ -356,10 +356,10 @@ def _write_page(
         concepts=concepts.count(concepts.read(folder / "concepts.jsonl")),
         cpu_s=draft.spent,
         review=stage["review"],
-    )
-    (folder / "report.html").write_text(report.render(data), encoding="utf-8")
         quality=history.read(folder),
         earlier=[s for s in history.history(home, config.name) if s.fingerprint != draft.fingerprint],
+    )
+    (folder / "report.html").write_text(report.render(data), encoding="utf-8")
 
 
 def _gate(draft: Draft, ledger: Ledger) -> str | None:
