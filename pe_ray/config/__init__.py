@@ -8,6 +8,7 @@ from pe_ray.config.corpus import (
     DuplicateConfig,
     EvalSetSpec,
     PiiConfig,
+    QuestionConfig,
     ReviewConfig,
     SourceSpec,
 )
@@ -42,6 +43,7 @@ __all__ = [
     "ModelConfig",
     "PiiConfig",
     "ProgressConfig",
+    "QuestionConfig",
     "ReviewConfig",
     "Section",
     "ServeConfig",

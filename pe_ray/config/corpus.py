@@ -80,8 +80,8 @@ class SourceSpec(Section):
 class CheckConfig(Section):
     """Thresholds of the row checks; scores lie in 0..1, 1 is good."""
 
-    coherence_min: float = Field(0.05, ge=0, le=1)
-    """Least relatedness of a question and its answer."""
+    coherence_min: float = Field(0.208, ge=0, le=1)
+    """Least probability that an answer belongs to its question; the default keeps 90 % of true pairs."""
     generic_min: float = Field(0.35, ge=0, le=1)
     """Least specificity of an answer; lower ones could answer anything."""
     bias_min: float = Field(0.5, ge=0, le=1)
@@ -107,6 +107,17 @@ class ReviewConfig(Section):
 
     two_person: bool = False
     """A held record needs the approval of two different reviewers."""
+
+
+class QuestionConfig(Section):
+    """Where the questions of spoken records are from: asked in the recording, or formed from the answer."""
+
+    contextual_share: float = Field(0.5, ge=0, le=1)
+    """Share of kept spoken records whose question was formed from their words."""
+    tolerance: float = Field(0.01, ge=0, le=0.5)
+    """How far from it is still it."""
+    strict: bool = False
+    """Reject what is too much of one kind, so that the share holds; else it is as near as what was read allows."""
 
 
 class PiiConfig(Section):
@@ -195,6 +206,8 @@ class CorpusConfig(Section):
     """Who must approve a held record before it is decided on like any other."""
     criteria: Path | None = None
     """A .criteria.txt file, or a folder of them: statements about these disorders are held against it."""
+    questions: QuestionConfig = QuestionConfig()
+    """Half of the spoken records' questions extracted, half contextual."""
     pii: PiiConfig = PiiConfig()
     """Personal data."""
     duplicates: DuplicateConfig = DuplicateConfig()

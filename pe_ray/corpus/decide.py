@@ -9,7 +9,7 @@ It works on key columns, not on text, and on whole columns at a time. A record i
    reviewers approved it as it is now; rejected by `review`, if a reviewer rejected it;
 5. rejected by the first check whose score is under the threshold;
 6. rejected by `balance`: too many answers to its question (question_cap), too much text from templates (template_cap),
-   or more than its source's share (not_selected);
+   too many spoken records with a question of its kind (question_half), or more than its source's share (not_selected);
 7. kept, in training, validation or test.
 """
 
@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from pe_ray.config import CheckConfig, CorpusConfig
 from pe_ray.corpus.balance import Balance, choose, hash_rank, share_out
 from pe_ray.corpus.duplicates import KINDS, Duplicates
+from pe_ray.corpus.qa import halves
 from pe_ray.corpus.quality import checks, crisis
 from pe_ray.corpus.review import APPROVED, MARKED, STAGE, TURNED_DOWN, Docket, category_of, labelled, remembered
 from pe_ray.corpus.split import split
@@ -259,19 +260,44 @@ def _cap_questions(found: Decisions, keys: pa.Table, most: int | None) -> None:
 
 def _balance(found: Decisions, keys: pa.Table, config: CorpusConfig) -> Balance:
     _cap_templates(found, keys)
+    _halve(found, keys, config)
     members = _members(found.kept, keys["source"])
     balance = share_out({s: len(rows) for s, rows in members.items()}, config)
     for source, rows in members.items():
         taken = pa.array(rows)
+        wanted = balance.counts.get(source, 0)
+        if source == "voice":
+            contextual = _is(keys["question"].take(taken), halves.CONTEXTUAL)
+            found.copies[rows] = halves.chosen(
+                keys["id"].take(taken), contextual, wanted, config.questions.contextual_share
+            )
+            found.reject(rows[found.copies[rows] == 0], "balance", lambda _: "not_selected")
+            continue
         cells = None
         if source == "edge_case" and config.edge_cells == "even":
             names = pc.binary_join_element_wise(
                 *(pc.fill_null(keys[n].take(taken), "") for n in ("category", "difficulty")), "/"
             )
             cells = names.to_pylist()
-        found.copies[rows] = choose(keys["id"].take(taken), balance.counts.get(source, 0), cells)
+        found.copies[rows] = choose(keys["id"].take(taken), wanted, cells)
         found.reject(rows[found.copies[rows] == 0], "balance", lambda _: "not_selected")
     return balance
+
+
+def _halve(found: Decisions, keys: pa.Table, config: CorpusConfig) -> None:
+    if not config.questions.strict:
+        return
+    spoken = pc.is_in(keys["content_type"], pa.array(halves.SPEECH)).to_numpy(zero_copy_only=False)
+    rows = np.flatnonzero(found.kept & spoken)
+    taken = pa.array(rows)
+    contextual = _is(keys["question"].take(taken), halves.CONTEXTUAL)
+    over = halves.surplus(keys["id"].take(taken), contextual, config.questions.contextual_share)
+    found.reject(rows[over], "balance", lambda _: "question_half")
+
+
+def _is(column: pa.ChunkedArray, value: str) -> NDArray[np.bool_]:
+    same: NDArray[np.bool_] = pc.fill_null(pc.equal(column, value), False).to_numpy(zero_copy_only=False)
+    return same
 
 
 def _cap_templates(found: Decisions, keys: pa.Table) -> None:

@@ -19,6 +19,7 @@ from pe_ray.corpus import mask, plots, tally
 from pe_ray.corpus.drift import Drift, compare
 from pe_ray.corpus.history import Snapshot
 from pe_ray.corpus.ledger import Ledger
+from pe_ray.corpus.qa.halves import Halves
 from pe_ray.corpus.quality.crisis import HELD_CATEGORIES
 from pe_ray.corpus.sources.edge_case import CATEGORIES, DIFFICULTIES
 from pe_ray.corpus.stages import PHASES
@@ -65,6 +66,8 @@ class ReportData:
     held: Sequence[tuple[str, int, Mapping[str, int]]]
     domains: Mapping[str, Mapping[str, int]]
     kinds: Mapping[str, Mapping[str, int]]
+    halves: Halves
+    """Questions of what was spoken."""
     changes: Mapping[str, int]
     lengths: Mapping[str, np.ndarray]
     errors: Sequence[Mapping[str, Any]]
@@ -127,6 +130,7 @@ def gather(
         held=tally.held(keys),
         domains=tally.by(keys, "domain", "split"),
         kinds=tally.by(keys, "content_type", "question"),
+        halves=Halves.of(tally.by(keys, "content_type", "question"), config.questions),
         changes=tally.counts(keys["changes"].combine_chunks().flatten()),
         lengths=tally.lengths(keys),
         errors=quarantine,

@@ -72,7 +72,7 @@ def test_a_reject_names_its_stage_and_reason() -> None:
     assert survivor["status"] == "kept"
     assert (double["stage"], double["reason"]) == ("dedup", f"same text as {survivor['id']}")
     assert wrong["stage"] == "coherence"
-    assert "is under 0.05" in wrong["reason"]
+    assert "is under 0.208" in wrong["reason"]
 
 
 def test_faults_do_not_count_as_duplicates_of_each_other() -> None:
@@ -93,7 +93,8 @@ def test_a_duplicate_of_a_held_record_is_held_too() -> None:
 
 @pytest.mark.parametrize(("name", "value"), [("coherence_min", 0.99), ("generic_min", 0.99), ("bias_min", 1.0)])
 def test_every_threshold_is_in_effect(name: str, value: float) -> None:
-    pair = (FINE[0], FINE[1] + " Women are too emotional to play.")
+    told = "Perhaps a keyboard with headphones would do until the spring, or a choir nearby. Women are too emotional "
+    pair = (FINE[0], told + "to play the piano in a cold flat with thin walls, and neighbours complain.")
     (row,) = rows(record(1, pair), checks={"bias_min": 0.0})
     assert row["status"] == "kept"
     (row,) = rows(record(1, pair), checks={"bias_min": 0.0, name: value})

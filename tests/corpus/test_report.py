@@ -179,7 +179,7 @@ def test_the_page_tells_the_account(html: str) -> None:
         "passed coherence 4 −3",
         "kept in balance 3 −1",
         "voice short",
-        "coherence 0.05 12 2 0",
+        "coherence 0.208 12 2 0",
         "decontaminate 13 words of bench",
         "not_selected",
         "dedup nearly the same text as another record 1",

@@ -21,7 +21,7 @@ from pe_ray.record import Record, Verdict
 from pe_ray.safety.learn.pair import Bags, Pairs, Scores, whole
 
 NAME = "coherence"
-DEFAULT_MIN = 0.278
+DEFAULT_MIN = 0.208
 UNJUDGED = 0.5
 
 

@@ -20,7 +20,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -112,9 +112,10 @@ class Space:
             "middle": self.middle_D.astype(np.float32),
         }
 
-    @property
+    @cached_property
     def places(self) -> Mapping[str, int]:
-        return _places(self.names)
+        """The place of each known stem."""
+        return {name: n for n, name in enumerate(self.names)}
 
     def idf(self, place_E: Ints) -> Floats:
         """(E,) how rare the stems of these places are; unknown ones have -1."""
@@ -241,8 +242,3 @@ def _telling(bags: Bags) -> NDArray[np.bool_]:
 def _content(text: str) -> Counter[str]:
     """The stems of a text that say something, and how often each stands there."""
     return Counter(stem(w) for w in words(text) if len(w) > 1 and w not in FUNCTION_WORDS)
-
-
-@cache
-def _places(names: tuple[str, ...]) -> Mapping[str, int]:
-    return {name: n for n, name in enumerate(names)}

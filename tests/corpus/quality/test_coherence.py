@@ -1,5 +1,10 @@
 from __future__ import annotations
 
+import re
+import time
+
+import pytest
+
 from pe_ray.config import CheckConfig
 from pe_ray.corpus.quality import coherence
 from tests.corpus.quality.judge import record
@@ -7,7 +12,7 @@ from tests.corpus.quality.judge import record
 PAIRS = [
     (
         "I lie awake until three and then oversleep, and my boss has noticed.",
-        "Get up at the same time even after a bad night, and tell your manager what you are doing about your sleep.",
+        "Get up at the same time even after a night awake, and tell your boss what you are doing about your sleep.",
     ),
     (
         "My father died in March and his garden is going to seed; I cannot bring myself to weed it.",
@@ -36,9 +41,38 @@ def test_an_answer_about_something_else_is_rejected() -> None:
     verdict = coherence.check(record(PAIRS[0][0], "Water the orchids weekly, and repot them in spring in fresh bark."))
     assert not verdict.passed
     assert verdict.score < CheckConfig().coherence_min == coherence.DEFAULT_MIN
-    assert verdict.reason == "0 shared stems, 0 shared fields"
+    assert verdict.reason.startswith("0 shared stems, words 0.00, latent ")
 
 
 def test_too_few_words_cannot_be_judged() -> None:
     assert coherence.check(record("And then?", PAIRS[0][1])).score == 0.5
     assert not coherence.check(record("And then?", PAIRS[0][1]), minimum=0.6).passed
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "Ich weiss heute nicht mehr, was ich noch machen soll mit meinem Leben.",
+        "你好吗，今天天气很好。",
+        "Да, конечно.",
+        "",
+        "?!",
+    ],
+)
+def test_another_language_cannot_be_judged(answer: str) -> None:
+    assert coherence.check(record(PAIRS[0][0], answer)).reason == "too few known words to judge"
+
+
+def test_what_cannot_be_judged_passes_at_the_default() -> None:
+    assert coherence.DEFAULT_MIN < coherence.UNJUDGED
+
+
+def test_a_very_long_text_is_judged_in_little_time() -> None:
+    start = time.process_time()
+    assert 0 <= coherence.check(record(PAIRS[1][0], "his garden is going to seed. " * 40_000)).score <= 1
+    assert time.process_time() - start < 5
+
+
+def test_a_reason_holds_figures_and_no_word_of_the_text() -> None:
+    reason = coherence.check(record(*PAIRS[2])).reason
+    assert re.fullmatch(r"\d+ shared stems, words [\d.]+, latent -?[\d.]+, usual [\d.]+", reason)

@@ -36,6 +36,8 @@ ELSEWHERE = 0.3
 """Weight of the other texts, all together, when stems are counted; CounselChat's weigh 1."""
 DIMENSIONS = 100
 INT16 = 32_000
+LONG = (40, 600)
+"""Words of a text from elsewhere that may stand as a wrong answer."""
 FOLDS = 5
 KEPT = 0.9
 """Share of true pairs that the threshold keeps."""
@@ -58,7 +60,8 @@ def fitted(root: Path, card: dict[str, Any], say: Callable[[str], None]) -> Mode
 
     taught, elsewhere = counselchat.taught(root), _elsewhere(root)
     examples = _examples(root)
-    say(f"pair: {len(taught)} answers, {len(examples)} labelled pairs")
+    examples += _foreign(examples, elsewhere)
+    say(f"pair: {len(taught)} answers, {len(examples)} pairs")
     fold_N = np.array([_fold(pair.question.key) for pair in examples])
     feature_NF = np.zeros((len(examples), 3))
     for fold in range(FOLDS):
@@ -130,6 +133,14 @@ def _examples(root: Path) -> list[Pair]:
         for pair in counselchat.pairs(root)
         if not pair.held_out and counselchat.same(pair.answer.answer) in allowed
     ]
+
+
+def _foreign(examples: Sequence[Pair], elsewhere: Sequence[str]) -> list[Pair]:
+    """A text from another world as the answer to every second question: it shares nothing, and is like no question."""
+    long = [text for text in elsewhere if LONG[0] <= len(text.split()) <= LONG[1]]
+    asked = [pair.question for pair in examples if pair.kind == "true"][::2]
+    chosen = np.random.default_rng(0).integers(0, len(long), len(asked))
+    return [Pair(question, Answered("", "", "", long[n]), "foreign") for question, n in zip(asked, chosen, strict=True)]
 
 
 def _elsewhere(root: Path) -> list[str]:
