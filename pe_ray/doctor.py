@@ -161,10 +161,10 @@ def _home(home: Home) -> Finding:
 
 
 def _keys(home: Home) -> Finding:
-    files = [p for p in home.keys.glob("*") if p.is_file()] if home.keys.is_dir() else []
+    files = [p for p in home.keys.rglob("*") if p.is_file()] if home.keys.is_dir() else []
     if not files:
         return Finding("keys", "ok", f"none yet; dev mode makes one under {home.keys}, production refuses to start")
-    loose = [p.name for p in files if p.stat().st_mode & 0o077]
+    loose = [p.relative_to(home.keys) for p in files if p.stat().st_mode & 0o077]
     if loose:
         return Finding("keys", "bad", f"{loose[0]} is readable by others; chmod 600 {home.keys / loose[0]}")
     return Finding("keys", "ok", f"{len(files)} file under {home.keys}, readable by its owner only")
