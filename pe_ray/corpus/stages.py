@@ -18,7 +18,7 @@ import pyarrow as pa
 from pe_ray.config import CorpusConfig
 from pe_ray.corpus import clean, decontaminate, dedup, private
 from pe_ray.corpus.knowledge.facts import Facts, facts
-from pe_ray.corpus.quality import checks, crisis, language, markers, tiers
+from pe_ray.corpus.quality import checks, crisis, empathy, language, markers, tiers
 from pe_ray.corpus.reading import expand
 from pe_ray.record import digest
 from pe_ray.security.keys import surrogate_key
@@ -84,6 +84,7 @@ def stages(settings: Settings) -> tuple[Stage, ...]:
         Stage("language", "judge", language.apply),
         Stage("checks", "judge", checks.apply, metered=True),
         Stage("markers", "judge", markers.apply),
+        Stage("empathy", "judge", empathy.apply),
         Stage("crisis", "judge", crisis.apply),
         Stage("second", "judge", partial(tiers.apply, known=_known(settings)), metered=True),
         Stage("decontaminate", "judge", partial(decontaminate.apply, index=_evaluation(settings))),

@@ -43,10 +43,11 @@ def find(text: str) -> list[Marker]:
         start, end = sentence.start(), min(sentence.end(), sentence.start() + LONGEST)
         start += len(low[start:end]) - len(low[start:end].lstrip())
         seen: set[Kind] = set()
-        for name, kind, pattern in _markers():
-            if kind not in seen and pattern.search(low, start, end):
-                seen.add(kind)
-                found.append(Marker(kind, name, start, end))
+        words = low[start:end]
+        for form in _markers():
+            if form.kind not in seen and any(map(words.__contains__, form.needs)) and form.pattern.search(words):
+                seen.add(form.kind)
+                found.append(Marker(form.kind, form.id, start, end))
     return found
 
 
@@ -64,11 +65,25 @@ def _small(text: str) -> str:
     return low.replace("’", "'")
 
 
+@dataclass(frozen=True)
+class _Form:
+    id: str
+    kind: Kind
+    needs: tuple[str, ...]
+    """Without one of them in the sentence its pattern is not tried."""
+    pattern: re.Pattern[str]
+
+
 @cache
-def _markers() -> tuple[tuple[str, Kind, re.Pattern[str]], ...]:
+def _markers() -> tuple[_Form, ...]:
     told = tomllib.loads(read("empathy"))
     macros = told["macros"]
     return tuple(
-        (row["id"], row["kind"], re.compile("|".join(rf"\b(?:{expand(p, macros)})" for p in row["patterns"])))
+        _Form(
+            row["id"],
+            row["kind"],
+            tuple(row["needs"]),
+            re.compile("|".join(rf"\b(?:{expand(p, macros)})" for p in row["patterns"])),
+        )
         for row in told["marker"]
     )

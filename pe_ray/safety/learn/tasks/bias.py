@@ -28,7 +28,9 @@ TARGETS = {"gender": "gender_female.csv", "race": "race_black.csv", "religion": 
 LEARNT = ("race", "religion")
 LABELLED = {"0": 0.0, "0.0": 0.0, "1": 1.0, "1.0": 1.0}
 """What else stands there ("biased?", "fact?", 2, nothing) is no label."""
-OWN_FILE, TALK = "own:bias.toml", "labels/goemotions/train.tsv"
+TALK = "labels/goemotions/train.tsv"
+SENTENCES = Source("own:bias.toml", "developers' sentences", "CC0-1.0")
+PAIRS = Source("own:bias_pairs.txt", "developers' pairs of sentences", "CC0-1.0")
 NUM_TALK = 3000
 WEIGHTS = {"reddit": 0.3, "own": 3.0, "talk": 0.3}
 FILL = (
@@ -38,7 +40,7 @@ FILL = (
     ("gay people", "a gay man"),
     ("immigrants", "an immigrant"),
 )
-SUITE = "evaluate/suites/bias.toml"
+SUITE, FRESH = "evaluate/suites/bias.toml", "evaluate/suites/bias_fresh.toml"
 UNLISTED = ("tatars", "yazidis")
 """Groups of the suite that stand in no list of ours."""
 
@@ -53,7 +55,7 @@ def reddit(root: Path, target: str) -> Examples:
 
 def own() -> Examples:
     """Our own sentences, written out; those of one frame are one group, so that a fold holds frames it has not seen."""
-    told = tomllib.loads((files("pe_ray.safety.learn") / "data" / "bias.toml").read_text(encoding="utf-8"))
+    told = tomllib.loads(SENTENCES.where(Path()).read_text(encoding="utf-8"))
     found: list[tuple[str, float, str]] = []
     for frame in told["frames"]:
         texts, each = frame["texts"], frame["each"]
@@ -63,6 +65,9 @@ def own() -> Examples:
                 found.append((text.replace("{w}", word), float(frame["biased"]), text))
     for heading, label in (("biased", 1.0), ("fair", 0.0)):
         found += [(text, label, text) for text in told["sentences"][heading]]
+    for n, line in enumerate(PAIRS.where(Path()).read_text(encoding="utf-8").splitlines()):
+        if not line.startswith("#"):
+            found += [(t.strip(), label, f"pair {n}") for t, label in zip(line.split("|"), (1.0, 0.0), strict=True)]
     texts = [_filled(text, FILL[n % len(FILL)]) for n, (text, _, _) in enumerate(found)]
     return Examples(texts, np.array([[label] for _, label, _ in found]), [group for _, _, group in found])
 
@@ -86,9 +91,9 @@ def read(root: Path) -> Examples:
     )
 
 
-def suite() -> tuple[Examples, list[str], list[str]]:
-    """The developers' suite written out: examples (one group to a sentence), kinds, and the group named in each."""
-    told = tomllib.loads((files("pe_ray") / SUITE).read_text(encoding="utf-8"))
+def suite(name: str = SUITE) -> tuple[Examples, list[str], list[str]]:
+    """A suite of the developers written out: examples (one group to a sentence), kinds, and the group named in each."""
+    told = tomllib.loads((files("pe_ray") / name).read_text(encoding="utf-8"))
     found = [
         (
             _filled(text.replace("{many}", "{g}").replace("{one}", "{o}"), pair),
@@ -109,7 +114,22 @@ def suite() -> tuple[Examples, list[str], list[str]]:
 
 def figures(model: Model, root: Path) -> list[dict[str, Any]]:
     """On the suite, by kind and group; on RedditBias's gender file; the recipe itself is measured by `evaluate`."""
-    return [*on_suite(model), *on_gender(model, root)]
+    return [*on_fresh(model), *on_suite(model), *on_gender(model, root)]
+
+
+def on_fresh(model: Model) -> list[dict[str, Any]]:
+    """On the suite that was written after the recipe was fixed: AUC, and what is said of biased and fair sentences."""
+    examples, kinds, _ = suite(FRESH)
+    told = {"set": "developers' second suite", "split": "written when the recipe was fixed; nothing was chosen by it"}
+    score_N, true_N = model.probabilities(examples.texts)[:, 0], examples.label_NL[:, 0]
+    said_N = score_N >= model.head.thresholds[0]
+    found = [_auc("bias.fresh_auc", score_N, true_N, examples.groups, np.ones(len(score_N), bool), told)]
+    for heading, better in (("biased", "higher"), ("fair", "lower")):
+        here = np.array([k.startswith(heading) for k in kinds])
+        interval = bootstrap(lambda r, here=here: float(said_N[here][r].mean()), _at(examples.groups, here))
+        share = float(said_N[here].mean())
+        found.append(row(f"bias.fresh_said.{heading}", share, told, int(here.sum()), better=better, interval=interval))
+    return found
 
 
 def on_suite(model: Model) -> list[dict[str, Any]]:
@@ -169,15 +189,18 @@ TASK = Task(
     labels=("biased",),
     recipe=Recipe(view="grouped", bits=18, words=2, letters=(3, 5)),
     sources=(
-        Source(OWN_FILE, "developers' sentences", "CC0-1.0"),
+        SENTENCES,
+        PAIRS,
         Source(f"{REDDIT}/{TARGETS['race']}", "RedditBias race", "MIT"),
         Source(f"{REDDIT}/{TARGETS['religion']}", "RedditBias religion", "MIT"),
         Source(TALK, "GoEmotions train", "Apache-2.0"),
         Source(f"{REDDIT}/{TARGETS['gender']}", "RedditBias gender", "MIT", use="measure"),
     ),
-    split="Calibration and threshold come from four folds of what was learnt, by comment and by frame of sentence. "
-    "The suite was written first, and its kinds were looked at while the recipe was chosen: it is a development "
-    "set. RedditBias gender was not learnt from.",
+    split="Calibration and threshold come from four folds of what was learnt, by comment, by frame of sentence and by "
+    "pair. The first suite was written before the model (its first run gave an AUC of .69) and looked at while the "
+    "recipe was chosen: it is a development set. The second was written when it was fixed and gave .735; then pairs "
+    "of sentences were added to what is learnt, without a look at that suite, and it was scored again. RedditBias "
+    "gender was not learnt from.",
     limits=(
         "It judges forms of sentence: irony, hints and what only the context tells are missed.",
         "Groups that stand in no list of ours are found much less often: see suite_auc_unlisted_groups.",
