@@ -33,8 +33,9 @@ def test_a_trial_differs_in_what_was_drawn_and_in_nothing_else(world) -> None:  
 
 
 @pytest.mark.ray
+@pytest.mark.slow
 def test_ray_tune_searches(world, ray_cluster) -> None:  # noqa: F811
     home, _, base, examples = world
-    found = search(make_config(), examples, base, home, "searched", trials=3, steps=8)
-    assert len(found["trials"]) == 3 and found["chosen"]["rank"] in (8, 16, 32)
+    found = search(make_config(), examples, base, home, "searched", trials=2, steps=8)
+    assert len(found["trials"]) == 2 and found["chosen"]["rank"] in (8, 16, 32)
     assert "lowest held-out loss after 8 steps" in found["why"]
