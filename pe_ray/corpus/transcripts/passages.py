@@ -115,7 +115,7 @@ def sentences(cues: Sequence[Cue]) -> list[Sentence]:
 
 
 def _flow(cues: Sequence[Cue]) -> Iterator[tuple[str, Cue, int, str, float | None]]:
-    """Each word, its cue, where it stands there, the word after it, and at the end of a cue the pause until the next."""
+    """Each word, its cue, where it stands there, the word after it; at the end of a cue, the pause until the next."""
     spoken = [(cue, cue.text.split()) for cue in cues if cue.text]
     for (cue, words), following in zip_longest(spoken, spoken[1:]):
         ahead = following[1][0] if following else ""

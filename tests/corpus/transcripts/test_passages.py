@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
+from pe_ray.corpus.qa.contextual import contextual
 from pe_ray.corpus.transcripts.cue import Cue
 from pe_ray.corpus.transcripts.passages import MAX_WORDS, MIN_WORDS, passages, sentences
-from pe_ray.corpus.qa.contextual import contextual
 
 LINE = "Grief comes in waves and nobody can tell you when the next one will arrive at your door today."
 ANSWER = "Grief is what love does when it has nowhere to go, and so it walks about the house at night and waits."
