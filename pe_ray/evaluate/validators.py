@@ -19,6 +19,7 @@ from pe_ray.safety.learn.figures import row
 PARTS = {
     "crisis": ("pe_ray.evaluate.crisis_public", "rows", ("crisis.recall", "crisis.precision")),
     "bias": ("pe_ray.evaluate.fair", "rows", ("bias.auc_in", "bias.auc_across")),
+    "fairness": ("pe_ray.evaluate.fairness", "rows", ("fairness.planted_named",)),
     "mismatch": (
         "pe_ray.evaluate.pairs",
         "rows",
