@@ -20,10 +20,11 @@ import pyarrow.parquet as pq
 from pe_ray.config import CheckConfig, SourceSpec
 from pe_ray.corpus import sources
 from pe_ray.corpus.decide import HELD, REJECTED, passes, thresholds
-from pe_ray.corpus.quality import crisis
+from pe_ray.corpus.quality import crisis, spans
 from pe_ray.corpus.reading import ReadPlan, Unreadable
 from pe_ray.corpus.shards import RECORDS
 from pe_ray.errors import UserError
+from pe_ray.record import RECORD_SCHEMA, from_table
 from pe_ray.store import manifest
 from pe_ray.store.paths import Home
 
@@ -47,6 +48,8 @@ class Story:
     changes: list[str]
     verdicts: list[dict[str, Any]]
     """check, score, least, passed, reason."""
+    places: list[dict[str, Any]]
+    """check, rule, message, start, end: where the checks saw what they say."""
     notes: dict[str, Any]
     """language, personal data, markers, crisis level, labels."""
     cluster: list[dict[str, Any]]
@@ -114,6 +117,7 @@ def _story(home: Home, folder: Path, row: Mapping[str, Any]) -> Story:
         cleaned=annotated.get("messages"),
         changes=annotated.get("changes") or [],
         verdicts=_verdicts(annotated.get("verdicts") or [], CheckConfig.model_validate(settings["checks"]), row),
+        places=_places(annotated),
         notes=_notes(annotated),
         cluster=_cluster(folder, row["id"]),
         decision={n: row.get(n) for n in ("stage", "reason", "held_for", "copies", "split", "decided_by")},
@@ -132,7 +136,7 @@ def _of_row(folder: Path, ref: str) -> Story | None:
     decision = {"stage": "read", "reason": f"{row['field']}: {row['reason']}"}
     place = {n: row[n] for n in ("source", "uri", "offset")}
     went_to = str(folder / "quarantine.jsonl")
-    return Story(_name(folder), "quarantined", place, None, None, [], [], {}, [], decision, went_to)
+    return Story(_name(folder), "quarantined", place, None, None, [], [], [], {}, [], decision, went_to)
 
 
 def _name(folder: Path) -> str:
@@ -195,6 +199,14 @@ def _verdicts(verdicts: list[dict[str, Any]], checks: CheckConfig, row: Mapping[
     return found
 
 
+def _places(annotated: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Found anew in the record as the checks read it; none where that is not to be had."""
+    if not annotated.get("messages"):
+        return []
+    record = next(from_table(pa.Table.from_pylist([dict(annotated)], schema=RECORD_SCHEMA)))
+    return [asdict(place) for place in spans.places(record)]
+
+
 def _notes(annotated: Mapping[str, Any]) -> dict[str, Any]:
     notes = {
         n: annotated.get(n) for n in ("language", "pii", "crisis_level", "crisis_classes", "contaminated", "fault")
@@ -240,12 +252,19 @@ def lines(story: Story) -> Iterator[str]:
         yield from _conversation("cleaned", story.cleaned, "its shard was deleted; build the corpus again")
     for v in story.verdicts:
         least = f" (least {v['least']:g})" if v["least"] is not None else ""
-        yield f"  {'pass' if v['passed'] else 'FAIL'}  {v['check']:<14}{v['score']:.3f}{least}  {v['reason']}"
+        yield f"  {'pass' if v['passed'] else 'FAIL'}  {v['check']:<16}{v['score']:.3f}{least}  {v['reason']}"
+    yield from _quoted(story)
     for name, value in story.notes.items():
         yield f"{name:<14} {value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}"
     for member in story.cluster:
         likeness = f"likeness {member['likeness']:g} to {member['survivor']}"
         yield f"  cluster  {member['record_id']}  {member['kind']}, {likeness}"
+
+
+def _quoted(story: Story) -> Iterator[str]:
+    for place in story.places:
+        words = (story.cleaned or [])[place["message"]]["text"][place["start"] : place["end"]]
+        yield f"  found {place['check']:<16}{place['rule']}: “{words}” (message {place['message']})"
 
 
 def _because(decision: Mapping[str, Any]) -> str:

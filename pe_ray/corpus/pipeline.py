@@ -24,6 +24,7 @@ from pe_ray.config import Config, CorpusConfig
 from pe_ray.corpus import duplicates, shards, snapshot
 from pe_ray.corpus.decide import KEY_COLUMNS, decide
 from pe_ray.corpus.duplicates import Spread
+from pe_ray.corpus.quality.tiers import totals
 from pe_ray.corpus.review import Docket, remember
 from pe_ray.errors import UserError
 from pe_ray.record import digest
@@ -104,6 +105,8 @@ def run(config: Config, home: Home, engine: Engine, say: Say = quiet) -> CorpusR
     draft = snapshot.Draft(config, folders, decided, quarantine, fingerprint, spent)
     say(f"corpus: {int((decided.table['status'].to_numpy() == 'kept').sum())} records are kept; writing them")
     path, stage = snapshot.write(draft, home, engine.spread)
+    for tier, cpu_s, verdicts in totals(shards.tier_costs(folders)):
+        say(f"corpus: {tier} tier of checks: {cpu_s:.2f} CPU s, {verdicts} verdicts on {len(keys)} records")
     return CorpusResult(path, fingerprint, stage)
 
 

@@ -21,6 +21,7 @@ from pe_ray.corpus.history import Snapshot
 from pe_ray.corpus.ledger import Ledger
 from pe_ray.corpus.qa.halves import Halves
 from pe_ray.corpus.quality.crisis import HELD_CATEGORIES
+from pe_ray.corpus.quality.tiers import Cost
 from pe_ray.corpus.sources.edge_case import CATEGORIES, DIFFICULTIES
 from pe_ray.corpus.stages import PHASES
 
@@ -84,6 +85,8 @@ class ReportData:
     """What `knowledge.concepts.count` gives."""
     cpu_s: Mapping[str, float] | None = None
     """CPU seconds by phase."""
+    tiers: Sequence[Cost] | None = None
+    """What each check of each tier took and found."""
     spend: Spend | None = None
     review: Mapping[str, Any] | None = None
     """The object `review` of the summary."""
@@ -108,6 +111,7 @@ def gather(
     rejected: pa.Table | None = None,
     concepts: Mapping[str, Any] | None = None,
     cpu_s: Mapping[str, float] | None = None,
+    tiers: Sequence[Cost] | None = None,
     spend: Spend | None = None,
     review: Mapping[str, Any] | None = None,
     quality: Mapping[str, Any] | None = None,
@@ -143,6 +147,7 @@ def gather(
         levels=tally.counts(keys["crisis_level"]),
         concepts=concepts,
         cpu_s=cpu_s,
+        tiers=tiers,
         spend=spend,
         review=review,
         quality=quality,

@@ -46,7 +46,7 @@ from pe_ray.corpus.ledger import Ledger, draw_up
 from pe_ray.corpus.neardup import Index, Settings
 from pe_ray.corpus.neardup import index as neardup_index
 from pe_ray.corpus.quality import crisis
-from pe_ray.corpus.shards import RECORDS, intact
+from pe_ray.corpus.shards import RECORDS, intact, tier_costs
 from pe_ray.corpus.split import SIDES
 from pe_ray.errors import GateNotMet, ManifestError
 from pe_ray.record import RECORD_SCHEMA, REJECT_SCHEMA, digest
@@ -355,6 +355,7 @@ def _write_page(
         rejected=rejected,
         concepts=concepts.count(concepts.read(folder / "concepts.jsonl")),
         cpu_s=draft.spent,
+        tiers=tier_costs(draft.shards),
         review=stage["review"],
         quality=history.read(folder),
         earlier=[s for s in history.history(home, config.name) if s.fingerprint != draft.fingerprint],

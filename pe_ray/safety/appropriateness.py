@@ -40,6 +40,12 @@ REPORTED = re.compile(
     r"mind|brain|voice|part of you|depression|pain|illness|lies?|telling you|convinc\w*)\b[^.?!;]*$"
 )
 """What the client thinks, said back to them; the output filter's rules would take it for the helper's opinion."""
+SAID_BACK = re.compile(
+    r"\b(?:you (?:think|thought|feel|felt|believe|believed|said|say|mention\w*|fear|worry|tell yourself|are told|"
+    r"were told)|makes? you (?:feel|think|believe)|tell\w* you|whether|thoughts? that|saying that|a voice that)\b"
+    r"[^.?!;,]*$"
+)
+"""Before an opinion: it is the client's, or somebody else's."""
 QUOTED = re.compile(r"“[^“”]{1,400}”|\"[^\"]{1,400}\"")
 
 
@@ -52,7 +58,7 @@ class Category:
     should: tuple[frozenset[str], ...]
     must_not: frozenset[str]
     given: float
-    """The share of the score that a reply has without a sign of any of them."""
+    """The share of the score that a reply has though it leaves out what is asked for."""
     triage_class: str = ""
 
     @property
@@ -117,16 +123,17 @@ def category_of(classes: Sequence[str]) -> str | None:
     return next((by_class[c] for c in classes if c in by_class), None)
 
 
-def assess(texts: Sequence[str], category: str, *, whole: bool = True) -> Finding:
+def assess(texts: Sequence[str], category: str, *, whole: bool = True, grave: bool = True) -> Finding:
     """Judge all that the helper says in a conversation of this category.
 
-    `whole`: the conversation is all there; of a part, what it leaves out is not held against it.
+    `whole`: the conversation is all there; of a part, what it leaves out is not held against it. `grave`: somebody may
+    be in danger, so that a reply without a single sign of what is asked for gets nothing for it.
     """
     wanted = categories()[category]
     folded = [fold(_own(text)) for text in texts]
     signs = _met(folded, wanted)
     bad = {found.rule.id: found for found in _broken(folded, wanted.must_not)}
-    share, missed = _share(wanted, signs) if whole else (1.0, ())
+    share, missed = _share(wanted, signs, grave) if whole else (1.0, ())
     broken = [bad[name].rule for name in sorted(bad)]
     for rule in broken:
         share *= 1 - (rule.weight or OUTPUT_WEIGHT)
@@ -151,13 +158,14 @@ def version() -> str:
     return load(MUST, MUST_NOT, OUTPUT, f"{FOLDER}/categories").version
 
 
-def _share(wanted: Category, signs: Mapping[str, Found]) -> tuple[float, tuple[str, ...]]:
+def _share(wanted: Category, signs: Mapping[str, Found], grave: bool) -> tuple[float, tuple[str, ...]]:
     """The share of what is asked for that has a sign, and what has none."""
     demands = [(d, 2) for d in wanted.must] + [(d, 1) for d in wanted.should]
     missed = tuple("|".join(sorted(d)) for d, _ in demands if not d & signs.keys())
     total = sum(worth for _, worth in demands)
     share = sum(worth for d, worth in demands if d & signs.keys()) / total if total else 1.0
-    return wanted.given + (1 - wanted.given) * share, missed
+    given = 0.0 if grave and not share else wanted.given
+    return given + (1 - given) * share, missed
 
 
 def _met(texts: Sequence[str], wanted: Category) -> dict[str, Found]:
@@ -196,7 +204,9 @@ def _in_sentence(rule: Rule, pattern: re.Pattern[str], words: str) -> tuple[int,
         ahead = words[: match.start()]
         if rule.negated != KEEP and DENIED.search(ahead):
             continue
-        if rule.group == OUTPUT and (words.endswith("?") or REPORTED.search(ahead)):
+        if (rule.asked != KEEP or rule.group == OUTPUT) and words.endswith("?"):
+            continue
+        if (rule.negated != KEEP and SAID_BACK.search(ahead)) or (rule.group == OUTPUT and REPORTED.search(ahead)):
             continue
         return match.span()
     return None

@@ -54,6 +54,7 @@ class Rule:
     other: int = 1
     fiction: int = 0
     bare: int = KEEP
+    asked: int = KEEP
     weight: float = 0.0
     """Share of a score that a hit costs: of the bias score, of appropriateness."""
     means: str = ""

@@ -15,12 +15,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pe_ray.corpus.quality import crisis
+from pe_ray.corpus.sources.edge_case import CATEGORIES
 from pe_ray.record import Record, Verdict, from_table
 from pe_ray.safety.appropriateness import Finding, assess, categories, category_of, places
 
 NAME = "appropriateness"
 DEFAULT_MIN = 0.3
-LEAST_LEVEL = 2
+MODERATE = "moderate"
+"""The difficulty of a moment without a sign of danger."""
+LEAST_LEVEL = 3
 """From this level of triage on, a record without a category is judged by the class that was found."""
 
 
@@ -84,7 +87,8 @@ def _answers(record: Record) -> tuple[Sequence[int], Sequence[str]]:
 
 
 def _assessed(record: Record, texts: Sequence[str], named: str) -> Finding:
-    return assess(texts, named, whole="window" not in record.metadata)
+    difficulty = record.metadata.get("difficulty") or CATEGORIES[named]
+    return assess(texts, named, whole="window" not in record.metadata, grave=difficulty != MODERATE)
 
 
 def _judged(record: Record, named: str | None, minimum: float) -> Verdict | None:

@@ -13,7 +13,7 @@ import math
 import re
 import tomllib
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
@@ -81,6 +81,17 @@ def check(record: Record, minimum: float = DEFAULT_MIN) -> Verdict | None:
     total = math.fsum(f.weight for f, _ in found)
     score = round(math.fsum(f.weight * f.says(value) for f, value in found) / total, 4)
     return Verdict(NAME, score, score >= minimum, ", ".join(f"{f.name} {value:.2f}" for f, value in found))
+
+
+def spans(record: Record) -> Iterator[tuple[str, int, int, int]]:
+    """(list, message, start, end) of the phrases that were counted, in a record that the check judges."""
+    if check(record) is None:
+        return
+    pattern, listed = _phrases()
+    for number, message in enumerate(record.messages):
+        for match in pattern.finditer(plain(message.text)) if message.role != "system" else ():
+            if match.group() in listed:
+                yield listed[match.group()], number, match.start(), match.end()
 
 
 def _talk(record: Record) -> Talk:

@@ -4,16 +4,17 @@
 |---|---|---|
 | first | every record: the words are read once for all checks (`checks.apply`) | little for each record |
 | second | records that a look at whole columns picks: a category, a class of triage, a word | more for each, on few |
+| third | records about which words leave the second unclear (`authenticity.look_again`) | a model, on fewer |
 
-The second tier comes after triage and the markers, whose columns it picks by. What was spent, and how many verdicts
-there were, is kept with each shard, and the report tells it.
+The second and third tier come after triage and the markers, whose columns they pick by. What was spent, and how many
+verdicts there were, is kept with each shard, and the report tells it.
 """
 
 from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -24,8 +25,8 @@ from pe_ray.corpus.knowledge.facts import Facts
 from pe_ray.corpus.quality import appropriateness, authenticity, evidence
 from pe_ray.record import Verdict
 
-FIRST, SECOND = "first", "second"
-TIERS = (FIRST, SECOND)
+FIRST, SECOND, THIRD = "first", "second", "third"
+TIERS = (FIRST, SECOND, THIRD)
 ALL = "all checks"
 """What the first tier spends on what its checks share."""
 
@@ -69,28 +70,42 @@ class Cost:
 
 
 def apply(table: pa.Table, known: Facts | None = None, meter: Meter | None = None) -> pa.Table:
-    """Append the verdicts of the second tier."""
+    """Append the verdicts of the second tier, or of the third where that looked again."""
     meter = meter or Meter()
-    found: dict[int, list[Verdict]] = defaultdict(list)
+    by_check: dict[str, dict[int, Verdict]] = {}
     for name, judge in _second(known):
         with meter.of(SECOND, name) as count:
-            verdicts = judge(table)
-            count(len(verdicts))
+            by_check[name] = judge(table)
+            count(len(by_check[name]))
+    with meter.of(SECOND, authenticity.NAME) as count:
+        by_words, unclear = authenticity.judge(table)
+        count(len(by_words))
+    with meter.of(THIRD, authenticity.NAME) as count:
+        by_emotion = authenticity.look_again(table, by_words, unclear)
+        count(len(by_emotion))
+    by_check[authenticity.NAME] = by_words | by_emotion
+    found: dict[int, list[Verdict]] = defaultdict(list)
+    for verdicts in by_check.values():
         for row, verdict in verdicts.items():
             found[row].append(verdict)
     return with_verdicts(table, found) if found else table
 
 
-def _second(known: Facts | None) -> list[tuple[str, Callable[[pa.Table], Mapping[int, Verdict]]]]:
+def _second(known: Facts | None) -> list[tuple[str, Callable[[pa.Table], dict[int, Verdict]]]]:
     return [
         (appropriateness.NAME, appropriateness.judge),
         (evidence.NAME, lambda table: evidence.judge(table, known)),
-        (authenticity.NAME, authenticity.judge),
     ]
 
 
+def totals(found: Sequence[Cost]) -> list[tuple[str, float, int]]:
+    """(tier, CPU seconds, verdicts) over all checks of each tier that was reached."""
+    by_tier = [(tier, [c for c in found if c.tier == tier]) for tier in TIERS]
+    return [(tier, sum(c.cpu_s for c in own), sum(c.verdicts for c in own)) for tier, own in by_tier if own]
+
+
 def costs(rows: Sequence[Sequence[object]]) -> list[Cost]:
-    """The costs of all shards together, the first tier before the second."""
+    """The costs of all shards together, in the order of the tiers."""
     cpu_s: dict[tuple[str, str], float] = defaultdict(float)
     verdicts: dict[tuple[str, str], int] = defaultdict(int)
     for tier, check, seconds, number in rows:
