@@ -16,8 +16,8 @@ NEGATORS, NOT_NEGATING = frozenset(_WORDS["negators"]), frozenset(_WORDS["not_ne
 THINKING, BREAKS = frozenset(_WORDS["thinking"]), frozenset(_WORDS["breaks"])
 HOLDING_BACK = frozenset(_WORDS["holding_back"])
 STARTS_ANEW, THIRD_PERSON = frozenset(_WORDS["starts_anew"]), frozenset(_WORDS["third_person"])
-PAST, PRESENT, PAST_TENSE, WAS_ASKED, FICTION, RESOLVED = (
-    any_of(_WORDS[name]) for name in ("past", "present", "past_tense", "was_asked", "fiction", "resolved")
+PAST, PRESENT, PAST_TENSE, WAS_ASKED, FICTION, RESOLVED, RETURNS = (
+    any_of(_WORDS[name]) for name in ("past", "present", "past_tense", "was_asked", "fiction", "resolved", "returns")
 )
 
 
@@ -31,15 +31,25 @@ class Context:
     subject: str
 
 
-def read(sentence: str, start: int, end: int, before: str, after: str) -> Context:
-    """The context of `sentence[start:end]`; `before` holds the sentences that precede it, `after` the next one."""
+@dataclass(frozen=True)
+class Setting:
+    """What holds of a whole sentence, whatever is matched in it."""
+
+    past: bool
+    fiction: bool
+
+
+def setting(sentence: str, before: str, after: str) -> Setting:
+    """Of a sentence; `before` holds the sentences that precede it, `after` the next one."""
+    told = FICTION.search(sentence) is not None or FICTION.search(before) is not None
+    return Setting(_past(sentence, before, after), told)
+
+
+def read(sentence: str, start: int, end: int, before: str, after: str, known: Setting | None = None) -> Context:
+    """The context of `sentence[start:end]`; `known` its setting, where somebody has asked for it before."""
     left = sentence[:start].split()
-    return Context(
-        negated=_negated(left),
-        past=_past(sentence, before, after),
-        fiction=FICTION.search(sentence) is not None or FICTION.search(before) is not None,
-        subject=_subject(left, sentence[start:end]),
-    )
+    around = known or setting(sentence, before, after)
+    return Context(_negated(left), around.past, around.fiction, _subject(left, sentence[start:end]))
 
 
 def _negated(left: list[str]) -> bool:
@@ -87,12 +97,10 @@ def _subject(left: list[str], matched: str) -> str:
 def _past(sentence: str, before: str, after: str) -> bool:
     if WAS_ASKED.search(sentence):  # "she asked if I was suicidal" reports a question, not an answer
         return True
-    if PRESENT.search(sentence):
-        return False
     around = f"{before} {sentence} {after}"
-    if PAST.search(around) and RESOLVED.search(around):
+    if PAST.search(around) and RESOLVED.search(around) and not RETURNS.search(around):
         return True
-    if PRESENT.search(after):
+    if PRESENT.search(sentence) or PRESENT.search(after):
         return False
     if PAST.search(sentence):
         return True

@@ -212,9 +212,12 @@ def _word(raw: str) -> str:
 
 def _slipped(raw: str) -> str:
     """A long word of danger that is one letter away: one too many, too few, another, or two changed about."""
-    if not LEAST_SLIP <= len(raw) <= MOST_SLIP or raw in LONG_WORDS or raw in NEIGHBOURS:
+    if not LEAST_SLIP <= len(raw) <= MOST_SLIP or raw in LONG_WORDS or raw in RISK_WORDS or raw in NEIGHBOURS:
         return raw
-    return next((_SLIPS[s] for s in (raw, *_shorter(raw)) if s in _SLIPS and _SLIPS[s][0] == raw[0]), raw)
+    meant = next((_SLIPS[s] for s in (raw, *_shorter(raw)) if s in _SLIPS and _SLIPS[s][0] == raw[0]), raw)
+    return (
+        raw if meant.startswith(raw) or raw.startswith(meant) else meant
+    )  # "strangle", "overdoses": other forms of it
 
 
 def _shorter(word: str) -> list[str]:

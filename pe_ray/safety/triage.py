@@ -282,9 +282,11 @@ def _sentence_hits(i: int, sentences: Sequence[tuple[int, str]], rules: RuleSet,
         return
     before = " ".join(s for _, s in sentences[max(0, i - 2) : i])
     after = sentences[i + 1][1] if i + 1 < len(sentences) else ""
+    known: context.Setting | None = None
     for rule in likely:
         for m in rule.regex.finditer(sentence):
-            around = context.read(sentence, m.start(), m.end(), before, after)
+            known = known or context.setting(sentence, before, after)
+            around = context.read(sentence, m.start(), m.end(), before, after, known)
             level = _level(rule, around)
             span = (offset + m.start(), offset + m.end())
             denied = around.negated and rule.negated == 0 and rule.level >= 2
@@ -315,11 +317,14 @@ def _signals(rule: Rule, around: context.Context) -> tuple[str, ...]:
 
 def _near(rules: RuleSet, hits: Sequence[_Hit]) -> list[_Hit]:
     """Combinations inside one message: signals in the same or in adjacent sentences."""
+    given = {signal for hit in hits for signal in hit.signals}
+    likely = [c for c in rules.combinations if c.near and given.issuperset(c.all)]
     found = []
-    for combination in (c for c in rules.combinations if c.near):
+    for combination in likely:
         for hit in hits:
-            close = [h for h in hits if abs(h.sentence - hit.sentence) <= 1]
-            if combination.all[0] in hit.signals and _all_present(combination.all, close):
+            if combination.all[0] not in hit.signals:
+                continue
+            if _all_present(combination.all, [h for h in hits if abs(h.sentence - hit.sentence) <= 1]):
                 found.append(_Hit(combination, combination.level, hit.sentence, (), hit.span))
                 break
     return found

@@ -116,6 +116,6 @@ TASK = Task(
     ),
     read=read,
     figures=figures,
-    fit=Fit(strength=4.0, balanced=False, folds=5, keep=60_000, false_alarm=(0.01, 0.05)),
+    fit=Fit(strength=4.0, balanced=False, folds=5, keep=60_000, false_alarm=(0.02, 0.06)),
     min_words=2,
 )
