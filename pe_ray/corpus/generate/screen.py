@@ -58,7 +58,7 @@ def screen_edge_case(id_: str, author: str, wanted: Specification, protocol: Pro
     record = _read(edge_case, "edge_case", row)
     for check in (coherence.check, generic.check):
         verdict = check(record)
-        if not verdict.passed:
+        if verdict is not None and not verdict.passed:
             raise Unusable(f"therapist fails the check {verdict.check}: speak to this client about this matter")
     held = [ALWAYS_HELD] if wanted.data["difficulty"] == ALWAYS_HELD else []
     missing = [f"protocol step not seen: {step}" for step in protocol.missing(answer.therapist)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -27,6 +28,8 @@ class Batch:
     """N records as the checks see them."""
 
     domains: list[str]
+    formed: list[bool]
+    """Whether a record is knowledge whose question was formed for it."""
     user: Side
     assistant: Side
     vocabulary: Vocabulary
@@ -39,10 +42,22 @@ class Batch:
         user, assistant = turns.said_by("user"), turns.said_by("assistant")
         read, num = vocabulary.read([*user, *assistant]), len(user)
         sides = (Side(user, read.part(0, num)), Side(assistant, read.part(num, 2 * num)))
-        return cls(table["domain"].to_pylist(), *sides, vocabulary)
+        return cls(table["domain"].to_pylist(), _formed(table), *sides, vocabulary)
 
     def __len__(self) -> int:
         return len(self.domains)
+
+
+def is_formed(content_type: str, question: str | None) -> bool:
+    """Such a question belongs to no other answer: it was made for this one."""
+    return content_type == "knowledge" and question == "contextual"
+
+
+def _formed(table: pa.Table) -> list[bool]:
+    found = [False] * len(table)
+    for row in np.flatnonzero(pc.equal(table["content_type"], "knowledge").to_numpy(zero_copy_only=False)).tolist():
+        found[row] = is_formed("knowledge", json.loads(table["metadata"][row].as_py()).get("question"))
+    return found
 
 
 def matching(texts: Sequence[str] | pa.StringArray, pattern: str) -> NDArray[np.bool_]:

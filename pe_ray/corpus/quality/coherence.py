@@ -5,7 +5,8 @@ corpus, a verdict would depend on which other records are read, a changed source
 would need a pass over everything before the first row could be judged.
 
 The threshold keeps 90 % of true pairs (`docs/models/pair.md`). What cannot be judged by its words (too few of them, or
-few that the model knows, as in another language) passes at 0.5.
+few that the model knows, as in another language) passes at 0.5. Of knowledge whose question was formed for it, nothing
+is said: it can be no other text's answer, and such questions avoid the words of what they ask for.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from pe_ray.corpus.quality.batch import Batch
+from pe_ray.corpus.quality.batch import Batch, is_formed
 from pe_ray.corpus.quality.vocabulary import Bag, Vocabulary
 from pe_ray.record import Record, Verdict
 from pe_ray.safety.learn.pair import Bags, Pairs, Scores, whole
@@ -25,17 +26,20 @@ DEFAULT_MIN = 0.208
 UNJUDGED = 0.5
 
 
-def check(record: Record, minimum: float = DEFAULT_MIN) -> Verdict:
+def check(record: Record, minimum: float = DEFAULT_MIN) -> Verdict | None:
     """Probability in 0..1 that what the assistant says belongs to what the user says."""
+    if is_formed(record.content_type, record.metadata.get("question")):
+        return None
     return _verdicts(_pairs().score([record.text_of("user")], [record.text_of("assistant")]), minimum)[0]
 
 
-def judge(batch: Batch) -> list[Verdict]:
+def judge(batch: Batch) -> list[Verdict | None]:
     """`check` of every record, from words that were read once for the whole batch."""
     known = _known.setdefault(batch.vocabulary, Known())
     sides = (batch.user.read.stems, batch.assistant.read.stems)
     asked, answered = (known.bags(batch.vocabulary, stems, len(batch)) for stems in sides)
-    return _verdicts(_pairs().of_bags(asked, answered), DEFAULT_MIN)
+    verdicts = _verdicts(_pairs().of_bags(asked, answered), DEFAULT_MIN)
+    return [None if formed else verdict for formed, verdict in zip(batch.formed, verdicts, strict=True)]
 
 
 class Known:

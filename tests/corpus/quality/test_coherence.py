@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import re
 import time
+from dataclasses import replace
 
 import pytest
 
 from pe_ray.config import CheckConfig
-from pe_ray.corpus.quality import coherence
+from pe_ray.corpus.quality import checks, coherence
+from pe_ray.record import to_table
 from tests.corpus.quality.judge import record
 
 PAIRS = [
@@ -76,3 +78,12 @@ def test_a_very_long_text_is_judged_in_little_time() -> None:
 def test_a_reason_holds_figures_and_no_word_of_the_text() -> None:
     reason = coherence.check(record(*PAIRS[2])).reason
     assert re.fullmatch(r"\d+ shared stems, words [\d.]+, latent -?[\d.]+, usual [\d.]+", reason)
+
+
+def test_knowledge_whose_question_was_formed_for_it_is_not_judged() -> None:
+    told = {"question": "contextual"}
+    formed = replace(record(PAIRS[0][0], PAIRS[1][1]), content_type="knowledge", metadata=told)
+    assert coherence.check(formed) is None
+    assert coherence.check(replace(formed, metadata={"question": "extracted"})) is not None
+    (verdicts,) = checks.apply(to_table([formed]))["verdicts"].to_pylist()
+    assert "coherence" not in {v["check"] for v in verdicts}
