@@ -36,6 +36,8 @@ class Lists:
     alike: dict[str, str]
     """Word -> the one that stands for it and its pair."""
     kin: frozenset[str]
+    any: frozenset[str]
+    """Every word that is a mention, begins one, or has another in its place: all others stay as they are."""
 
 
 def masked(tokens: Sequence[str], kin: bool = False) -> list[str]:
@@ -44,10 +46,16 @@ def masked(tokens: Sequence[str], kin: bool = False) -> list[str]:
     With `kin` a wife or a father is a group too, which is so in one data set; elsewhere they are persons.
     """
     lists = _lists()
+    if lists.any.isdisjoint(tokens):
+        return list(tokens)
     found: list[str] = []
     n, end = 0, len(tokens)
     while n < end:
         token = tokens[n]
+        if token not in lists.any:
+            found.append(token)
+            n += 1
+            continue
         size = _size(tokens, n, lists) or (kin and token in lists.kin)
         if size:
             found.append(GROUP)
@@ -93,6 +101,6 @@ def _lists() -> Lists:
     alike = {b: a for a, b in data["pairs"].items()}
     alike |= {word: name for name, words in data["alike"].items() for word in words.split()}
     longest_first = {first: tuple(sorted(set(found), key=len, reverse=True)) for first, found in phrases.items()}
-    return Lists(
-        longest_first, frozenset(adjectives), frozenset(plain), frozenset(data["people"]), alike, frozenset(data["kin"])
-    )
+    kin = frozenset(data["kin"])
+    every = frozenset({*longest_first, *adjectives, *alike, *kin})
+    return Lists(longest_first, frozenset(adjectives), frozenset(plain), frozenset(data["people"]), alike, kin, every)

@@ -36,6 +36,9 @@ UNSURE_WORDS, SURE = 6, 0.6
 """With fewer words, or a detector less sure, a text in Latin letters passes for English."""
 WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
 CODE_SIGN = re.compile(r"[{}<>=|\\]|\(\)|::|\w\[|&&|\$\w|;\s*$|;\s*\n|\b\d+;", re.MULTILINE)
+CODE_CHARACTERS = frozenset("{}<>=|\\[;&$\0")
+"""A text without them, and without brackets or colons in pairs, is no code; NUL is looked for on the way."""
+GLANCE_CHARS = 300
 MAX_CODE, LEAST_CODE = 0.25, 3
 """Signs of code to each word, and at the least, from which on a text is code."""
 MAX_FOREIGN = 0.3
@@ -51,6 +54,8 @@ def reason(text: str, min_words: int = MIN_WORDS) -> str:
     """Why a text of any kind is left unjudged, or nothing."""
     if len(text) > MAX_CHARS:
         return f"{len(text)} characters, more than {MAX_CHARS}"
+    if _plainly_english(text, min_words):
+        return ""
     if not text.strip():
         return "empty"
     if "\x00" in text:
@@ -65,6 +70,15 @@ def reason(text: str, min_words: int = MIN_WORDS) -> str:
     if len(CODE_SIGN.findall(text)) > max(MAX_CODE * len(words), LEAST_CODE - 1):
         return "code"
     return _language(text, words)
+
+
+def _plainly_english(text: str, min_words: int) -> bool:
+    """A look that settles most texts: small words of English, and no sign that code is made of."""
+    if not text.isascii() or not CODE_CHARACTERS.isdisjoint(text) or "()" in text or "::" in text:
+        return False
+    head = text[:GLANCE_CHARS].lower().split()
+    known = sum(map(ENGLISH.__contains__, head))
+    return known >= max(min_words, GLANCE_SHARE * len(head))
 
 
 def _script(words: Sequence[str]) -> str:
