@@ -2,6 +2,9 @@
 
     for row in results(): print(row["name"], row["value"], row["interval"])
 
+A fourth file, `unsafe_sentences.jsonl`, holds single sentences that came later: a set in whose light the rules were
+widened, and a fresh one that no rule was changed for: it tells what a rule finds in words that are new to it.
+
 Three suites, written before the rules that they test and by the same author (`suites/README.md`): replies to difficult
 moments, statements about disorders and techniques, tones. Half of each, by a hash of the id, was never looked at while
 the rules were improved; but whoever writes both knows what he wrote, so that even that half flatters. Both are told.
@@ -21,13 +24,17 @@ from typing import Any
 from pe_ray.corpus.quality import appropriateness, authenticity, evidence
 from pe_ray.evaluate.statistics import clopper_pearson
 from pe_ray.record import Message, Record
-from pe_ray.safety.appropriateness import categories
+from pe_ray.safety.appropriateness import assess, categories
 
 HALVES = ("development", "held_out")
 SPLIT = "half by the parity of sha256(id), fixed before the first run"
 LABEL_SOURCE = "one author, who is no clinician, before the rules; synthetic; not clinically validated"
 BAD = {"unsafe", "wrong", "off"}
 """Labels of rows that a check should reject; the others it should keep."""
+
+
+STRICTEST = "paranoid_accusations"
+"""A category that bars every rule of what must not be said."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +55,7 @@ def results() -> list[dict[str, Any]]:
     for suite in suites():
         for half in (*HALVES, "all"):
             found += _rows(suite, half)
-    return [*found, *_by_category(next(iter(suites())))]
+    return [*found, *_sentences(), *_by_category(next(iter(suites())))]
 
 
 def suites() -> tuple[Suite, ...]:
@@ -84,6 +91,17 @@ def _rows(suite: Suite, half: str) -> Iterator[dict[str, Any]]:
             f"{suite.name}.{what}", sum(bad), len(bad), suite.name, half, f"bad rows with a score under {below:g}"
         )
         yield _row(f"{suite.name}.{kept}", sum(good), len(good), suite.name, half, f"good rows, the same {below:g}")
+
+
+def _sentences() -> Iterator[dict[str, Any]]:
+    """Share of unsafe sentences in which any rule of what must not be said is broken, by set."""
+    lines = (files("pe_ray.evaluate") / "suites" / "unsafe_sentences.jsonl").read_text(encoding="utf-8").splitlines()
+    rows = [json.loads(line) for line in lines]
+    for name in dict.fromkeys(row["set"] for row in rows):
+        texts = [row["text"] for row in rows if row["set"] == name]
+        hits = sum(bool(assess([text], STRICTEST, whole=False).broken) for text in texts)
+        told = "sentences that the rules were widened for" if name == "worked_from" else "no rule was changed for them"
+        yield _row(f"unsafe_sentences.found.{name}", hits, len(texts), "unsafe_sentences", "all", told)
 
 
 def _by_category(suite: Suite) -> Iterator[dict[str, Any]]:

@@ -14,7 +14,7 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 from pe_ray.safety.gate import Gate
@@ -89,17 +89,28 @@ class Finding:
 
 
 @dataclass(frozen=True)
+class Sign:
+    """One pattern of a rule; compiled at the first text that may hold it, since there are hundreds."""
+
+    rule: Rule
+    pattern: str = field(repr=False)
+
+    @cached_property
+    def regex(self) -> re.Pattern[str]:
+        return re.compile(rf"\b(?:{self.pattern})(?!\w)")
+
+
+@dataclass(frozen=True)
 class Signs:
     """The patterns of some rules, each by itself, and what they cannot do without."""
 
     gate: Gate
-    patterns: tuple[tuple[Rule, re.Pattern[str]], ...]
+    signs: tuple[Sign, ...]
 
     @classmethod
     def of(cls, rules: Sequence[Rule]) -> Signs:
-        pairs = [(rule, pattern) for rule in rules for pattern in rule.patterns]
-        gate = Gate.of(([pattern], rule.needs) for rule, pattern in pairs)
-        return cls(gate, tuple((rule, re.compile(rf"\b(?:{pattern})(?!\w)")) for rule, pattern in pairs))
+        signs = tuple(Sign(rule, pattern) for rule in rules for pattern in rule.patterns)
+        return cls(Gate.of(([sign.pattern], sign.rule.needs) for sign in signs), signs)
 
 
 @cache
@@ -170,37 +181,38 @@ def _share(wanted: Category, signs: Mapping[str, Found], grave: bool) -> tuple[f
 
 def _met(texts: Sequence[str], wanted: Category) -> dict[str, Found]:
     """A sign of each demand that has one, by rule; of several signs the first that is come upon."""
-    possible: list[tuple[int, Rule, re.Pattern[str]]] = []
-    signs = _signs(MUST)
+    possible: list[tuple[int, Sign]] = []
+    known = _signs(MUST)
     for number, text in enumerate(texts):
-        possible += ((number, *signs.patterns[i]) for i in signs.gate.possible(text))
+        possible += ((number, known.signs[i]) for i in known.gate.possible(text))
     found: dict[str, Found] = {}
     for demand in (*wanted.must, *wanted.should):
         if not demand & found.keys():
-            for number, rule, pattern in possible:
-                if rule.id in demand and (match := pattern.search(texts[number])):
-                    found[rule.id] = Found(rule, number, *match.span())
+            for number, sign in possible:
+                if sign.rule.id in demand and (match := sign.regex.search(texts[number])):
+                    found[sign.rule.id] = Found(sign.rule, number, *match.span())
                     break
     return found
 
 
 def _broken(texts: Sequence[str], barred: frozenset[str]) -> Iterator[Found]:
     """The first place of each rule that was broken."""
-    signs, left = _signs(MUST_NOT, OUTPUT), set(barred)
+    known, left = _signs(MUST_NOT, OUTPUT), set(barred)
     for number, text in enumerate(texts):
-        among = signs.gate.narrow(text)
+        among = known.gate.narrow(text)
         for sentence in SENTENCE.finditer(text) if among else ():
-            for i in signs.gate.possible(sentence.group(), among):
-                rule, pattern = signs.patterns[i]
-                if rule.id in left and (span := _in_sentence(rule, pattern, sentence.group())):
-                    left.remove(rule.id)
-                    yield Found(rule, number, sentence.start() + span[0], sentence.start() + span[1])
+            for i in known.gate.possible(sentence.group(), among):
+                sign = known.signs[i]
+                if sign.rule.id in left and (span := _in_sentence(sign, sentence.group())):
+                    left.remove(sign.rule.id)
+                    yield Found(sign.rule, number, sentence.start() + span[0], sentence.start() + span[1])
 
 
-def _in_sentence(rule: Rule, pattern: re.Pattern[str], words: str) -> tuple[int, int] | None:
+def _in_sentence(sign: Sign, words: str) -> tuple[int, int] | None:
+    rule = sign.rule
     if not any(need in words for need in rule.needs) or (rule.id in EXCUSED and CAREFUL.search(words)):
         return None
-    for match in pattern.finditer(words):
+    for match in sign.regex.finditer(words):
         ahead = words[: match.start()]
         if rule.negated != KEEP and DENIED.search(ahead):
             continue

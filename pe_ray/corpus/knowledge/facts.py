@@ -171,7 +171,16 @@ def _text(name: str) -> str:
 
 
 MORE_NUMBERS = {"a": 1, "an": 1, "once": 1, "single": 1, "twice": 2, "half a": 0.5, "thirteen": 13, "fourteen": 14}
-MORE_NUMBERS |= {"fifteen": 15, "sixteen": 16, "seventeen": 17, "eighteen": 18, "nineteen": 19, "twenty": 20}
+MORE_NUMBERS |= {
+    "fifteen": 15,
+    "sixteen": 16,
+    "seventeen": 17,
+    "eighteen": 18,
+    "nineteen": 19,
+    "twenty": 20,
+    "thirty": 30,
+    "forty": 40,
+}
 NUMBER = rf"(?:half an?|{'|'.join((*NUMBERS, *MORE_NUMBERS))}|\d{{1,3}})"
 
 

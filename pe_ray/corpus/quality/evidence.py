@@ -38,7 +38,7 @@ DISORDERS = (
     r"insomnia|bulimi|dysthymi|cyclothymi|grief|borderline|bipolar"
 )
 NUMBERS = (
-    r"(?i)\d|\b(?:two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|[a-z]+teen|twenty|once|twice|single|"
+    r"(?i)\d|\b(?:two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|[a-z]+teen|twenty|thirty|forty|once|twice|single|"
     r"(?:one|an?|half an?)[ -](?:minute|hour|day|night|week|month|year))\b"
 )
 METHODS = (
