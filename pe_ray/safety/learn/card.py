@@ -35,8 +35,8 @@ def page(card: Mapping[str, Any]) -> str:
         _figures(card["figures"]),
         "```bash\n"
         f"pe-ray safety train {card['task']} --out path/to/folder   # the same data gives the same bytes\n"
-        f'pe-ray safety judge --task {card["task"]} "a text"\n'
-        "```",
+        + (f'pe-ray safety judge --task {card["task"]} "a text"\n' if card["recipe"] else "")
+        + "```",
         "No clinician has reviewed this model, and nothing was measured on real sessions.",
     ]
     return "\n\n".join(p for p in parts if p) + "\n"

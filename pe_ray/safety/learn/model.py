@@ -85,7 +85,9 @@ class Model:
         return self.head.calibration(self.logits(texts))
 
     def judge(self, texts: Sequence[str]) -> list[Judgement]:
-        """A judgement of each text, of any kind and length."""
+        """A judgement of each text, of any kind and length; raises UserError for a model that reads something else."""
+        if self.recipe is None:
+            raise UserError(f"model={self.name}: judges no single text; one that reads texts would be right")
         why = reasons(texts, self.min_words)
         fit = [n for n, reason in enumerate(why) if not reason]
         judged = dict(zip(fit, self.decide(self.probabilities([texts[n] for n in fit])), strict=True))

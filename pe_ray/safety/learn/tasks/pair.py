@@ -198,13 +198,17 @@ TASK = Task(
     split=f"{SPLIT} The head, its calibration and the threshold (90 % of true pairs kept) come from five folds over "
     "the other questions.",
     limits=(
-        "One true pair in ten is rejected at the threshold that ships: short answers, and answers that speak of "
-        "themselves or of the therapist's practice rather than of the question.",
+        "One true pair in eight to ten is rejected at the threshold that ships: short answers, answers in quite other "
+        "words, and answers that speak of themselves or of the therapist's practice rather than of the question.",
         "It reads which words are there, not what is said: an answer on the same subject that is wrong, or answers "
-        "another question about it, passes in two cases of five or more.",
+        "another question about it, passes in two cases of five.",
+        "It was taught with questions that have a title. Without the title it rejects less: .41 of the answers to a "
+        "similar question, and it loses one true pair in six.",
         "It learnt from one forum of therapists, in English. With other languages, and with fewer than three words "
         "that say something on a side, it abstains.",
         "Some of the pairs labelled `nearest_question` are answers that do fit, so no figure of that kind can reach 1.",
+        "The held-out questions were scored twice: texts from elsewhere were added as wrong answers after the first "
+        "time, because an answer of unknown words passed, and not because of that score (.89, .73 and .54).",
     ),
     read=read,
     fitted=fitted,
