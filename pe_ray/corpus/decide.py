@@ -29,7 +29,17 @@ from pe_ray.corpus.balance import Balance, choose, hash_rank, share_out
 from pe_ray.corpus.duplicates import KINDS, Duplicates
 from pe_ray.corpus.qa import halves
 from pe_ray.corpus.quality import checks, crisis
-from pe_ray.corpus.review import APPROVED, MARKED, STAGE, TURNED_DOWN, Docket, category_of, labelled, remembered
+from pe_ray.corpus.review import (
+    APPROVED,
+    MARKED,
+    STAGE,
+    TURNED_DOWN,
+    WAITING,
+    Docket,
+    category_of,
+    labelled,
+    remembered,
+)
 from pe_ray.corpus.split import split
 from pe_ray.corpus.stages import LABELS, score_column
 from pe_ray.security.decisions import Matter
@@ -178,7 +188,7 @@ def _hold(found: Decisions, keys: pa.Table, duplicates: Duplicates, review_level
         if not found.kept[row]:
             continue
         why = sorted(reasons)
-        standing = docket.standing(_matter(keys, row, why, docket))
+        standing = docket.standing(_matter(keys, row, why, docket)) if docket.decisions else WAITING
         if standing.state in ("approved", "rejected"):
             found.decided_by[row] = standing.ids
         if standing.state == "rejected":

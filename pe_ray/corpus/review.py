@@ -115,16 +115,15 @@ def category_of(label: str | None) -> str | None:
 
 def labelled(keys: pa.Table) -> dict[int, list[str]]:
     """Rows that a label holds, whatever their words: an edge-case category that is always held, or a mark."""
-    categories, marks = keys["category"], keys["review"]
-    told = pc.or_(pc.is_valid(categories), pc.is_valid(marks)).to_numpy(zero_copy_only=False)
-    found = {}
-    for row in np.flatnonzero(told).tolist():
-        category, mark = category_of(categories[row].as_py()), category_of(marks[row].as_py())
-        why = [HELD_CATEGORIES[category]] if category in HELD_CATEGORIES else []
-        why += [MARKED] if mark == REQUIRED else []
-        if why:
-            found[row] = why
-    return found
+    held = {"category": HELD_CATEGORIES, "review": {REQUIRED: MARKED}}
+    found: dict[int, list[str]] = defaultdict(list)
+    for name, reasons in held.items():
+        for value in pc.unique(keys[name]).to_pylist():  # a few values, however many rows
+            if reason := reasons.get(category_of(value) or ""):
+                rows = np.flatnonzero(pc.fill_null(pc.equal(keys[name], value), False).to_numpy(zero_copy_only=False))
+                for row in rows.tolist():
+                    found[row].append(reason)
+    return dict(found)
 
 
 def remembered(keys: pa.Table, docket: Docket) -> dict[int, list[str]]:

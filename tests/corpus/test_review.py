@@ -7,22 +7,26 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from sqlalchemy import delete, insert, update
 
-from pe_ray.config import GenerateConfig
+from pe_ray.config import CorpusConfig, GenerateConfig
 from pe_ray.corpus import shards
+from pe_ray.corpus.decide import decide as decide_all
+from pe_ray.corpus.duplicates import none
 from pe_ray.corpus.formats import FORMATS, export
 from pe_ray.corpus.generate import protocol
 from pe_ray.corpus.generate.task import prepare
 from pe_ray.corpus.loader import StreamingLoader
 from pe_ray.corpus.pipeline import CorpusResult, build
 from pe_ray.corpus.review import APPROVED, MARKED, Docket, category_of, standing
+from pe_ray.corpus.stages import Settings, annotate
 from pe_ray.corpus.tokenise import tokenise
 from pe_ray.errors import ManifestError
-from pe_ray.record import Example
+from pe_ray.record import Example, Message, Record, to_table
 from pe_ray.security.decisions import Decision, Matter, record
 from pe_ray.store import manifest
 from pe_ray.store.corpora import open_corpus
@@ -242,22 +246,42 @@ def test_attempt_2_a_label_is_not_taken_back_by_editing_the_row(tmp_path: Path, 
     assert found[0]["client"].upper() not in words(elsewhere)
 
 
-@pytest.mark.parametrize("copy", ["exact", "near", "chain"])
+@pytest.mark.parametrize("copy", ["exact", "near"])
 def test_attempt_3_a_duplicate_in_another_source_is_held_with_it(tmp_path: Path, home: Home, copy: str) -> None:
-    """However good the copy is; and a near-duplicate of the held one that is no longer like what stays of a chain."""
+    """However good the copy is."""
     asked, said = question(*SCENES[0]), answer(*SCENES[0])
     more = [{"question": asked, "answer": said if copy == "exact" else nearly(said), "topics": ["home"]}]
-    if copy == "chain":
-        tail = said + " And the violin, the ladder and the harbour at the museum, what of the lantern there?"
-        more = [
-            {"question": asked, "answer": said + " What of the violin, the ladder, the harbour?", "topics": ["a"]},
-            {"question": asked, "answer": tail, "topics": ["b"]},
-        ]
-    result = build(two_sources(tmp_path, rows()[:1], [*more, *plain()], duplicates={"threshold": 0.6}), home)
+    result = build(two_sources(tmp_path, rows()[:1], [*more, *plain()]), home)
     told = pq.read_table(result.path / "decisions.parquet").to_pylist()
-    copies = [d for d in told if d["source"] == "standard" and d["offset"] <= len(more)]
-    assert all(d["status"] == "held" or d["stage"] == "dedup" for d in copies), copies
+    (one,) = [d for d in told if d["source"] == "standard" and d["offset"] == 1]
+    assert one["status"] == "held" or one["stage"] == "dedup"
     assert asked not in words(result)
+
+
+def test_attempt_3_nor_what_is_left_of_a_chain_of_near_duplicates() -> None:
+    """The held one was removed for resembling the first; the last resembled it, and not the first."""
+    settings = Settings.of(CorpusConfig())
+    categories = ("cultural_conflicts", "suicidality", "therapy_resistance")
+    told = [edge_case(s, category=c) for s, c in zip(SCENES[:3], categories, strict=True)]
+    records = [
+        Record.create(
+            source="edge_case", domain="mental_health", content_type="edge_case", uri="a", offset=n, licence="",
+            attribution="", metadata={"category": row["category"]},
+            messages=[Message("user", row["client"]), Message("assistant", row["therapist"])],
+        )
+        for n, row in enumerate(told)
+    ]  # fmt: skip
+    keys = annotate(to_table(records), settings)
+    chain = replace(
+        none(3), stands_for=np.array([0, 0, 2]), kind=np.array([0, 2, 0], np.int8), root=np.array([0, 0, 0])
+    )
+    config = CorpusConfig.model_validate({"targets": {"edge_case": 1.0}, "min_records": 0, "checks": NO_THRESHOLDS})
+    found = decide_all(keys, config, chain).table.to_pylist()
+    assert [(row["status"], row["held_for"]) for row in found] == [
+        ("held", ["suicidality"]), ("rejected", []), ("held", ["suicidality"]),
+    ]  # fmt: skip
+    alone = decide_all(keys, config, replace(chain, root=np.arange(3))).table["status"].to_pylist()
+    assert alone == ["held", "rejected", "kept"]
 
 
 def test_attempt_3_an_approval_of_one_is_none_of_its_copy(tmp_path: Path, home: Home) -> None:
@@ -392,6 +416,17 @@ def test_attempt_5_held_rows_put_into_a_finished_corpus_are_not_read(tmp_path: P
     again = build(run, home)  # and the next build makes it anew
     open_corpus(again.path)
     assert GRAVE not in words(again)
+
+
+def test_attempt_5_nor_a_file_of_which_a_byte_was_changed(tmp_path: Path) -> None:
+    made = finished.snapshot(tmp_path, [finished.talk(i) for i in range(6)])
+    open_corpus(made)
+    file = made / "records" / "00000.parquet"
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 1
+    file.write_bytes(data)
+    with pytest.raises(ManifestError, match="has changed since its manifest was written"):
+        open_corpus(made)
 
 
 def test_attempt_5_nor_tokens_put_among_the_examples(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import Connection, delete, insert, select, update
 
 from pe_ray.errors import KeyUnavailable, UserError
@@ -123,6 +124,15 @@ def test_a_copied_row_has_no_line_in_the_chain(home: Home, decided: list[Decisio
 
     change(home, copy)
     assert [(p.where, p.what) for p in checked(home).problems] == [("decision copy", "has no line in the audit chain")]
+
+
+def test_a_signature_by_another_key_is_nobodys_however_well_it_is_chained(home: Home, signer: Signer) -> None:
+    forged = record(home, Signer(signer.reviewer, Ed25519PrivateKey.generate()), matter(1), "approve", REASON)
+    found = checked(home)
+    assert (found.chain.first_bad_seq, found.decisions) == (None, ())
+    assert [(p.where, p.what) for p in found.problems] == [
+        (f"decision {forged.id}", "the signature is not that of dr.vega")
+    ]
 
 
 def test_a_reviewer_without_the_seal_of_the_home_is_nobody(home: Home, decided: list[Decision]) -> None:
