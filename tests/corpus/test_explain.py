@@ -76,8 +76,8 @@ def test_a_kept_record_from_its_row_to_its_file(built: CorpusResult, tell: Tell)
     assert pq.read_table(path)["id"][int(row)].as_py() == story.place["id"]
     said = text(story)
     assert f"decision   kept in {story.decision['split']}" in said
-    assert "as read\n  user: <p>Since" in said
-    assert "cleaned\n  user: Since" in said
+    assert "as read\n  user: <p>After" in said
+    assert "cleaned\n  user: After" in said
     assert "crisis_level   0" in said
 
 

@@ -152,8 +152,8 @@ def test_no_reason_holds_nothing_where_every_label_is_null(tmp_path: Path, home:
     assert result.stage["kept"] == 6
 
 
-def test_who_stays_of_a_chain_is_held_for_itself_alone(tmp_path: Path, home: Home, no_plots: None) -> None:
-    """The ends of a chain are in one cluster and both stay: one is held, and the other is not held in its place."""
+def test_what_stays_of_a_chain_waits_together(tmp_path: Path, home: Home, no_plots: None) -> None:
+    """The ends of a chain are in one cluster and both stay: if one is held, the other waits with it."""
     from tests.corpus.test_duplicates import chain
 
     rows = [edge_case(next(scenes(1)), client=r["question"], therapist=r["answer"]) for r in chain()]
@@ -163,8 +163,8 @@ def test_who_stays_of_a_chain_is_held_for_itself_alone(tmp_path: Path, home: Hom
         checks = {"generic_min": 0, "coherence_min": 0, "naturalness_min": 0}
         result = build(one_source(path, "edge_case", name=f"held{held}", checks=checks), home)
         review = pq.read_table(result.path / "review.parquet").to_pylist()
-        assert [r["offset"] for r in review] == [held + 1]
-        assert 3 - held in [r["offset"] for r in records(result)]
+        assert {r["offset"] for r in review} <= {1, 2, 3} and review
+        assert not {1, 2, 3} & {r["offset"] for r in records(result)}
 
 
 def test_a_held_record_whose_near_duplicate_is_better_takes_that_one_with_it(

@@ -36,7 +36,7 @@ def detail(*scene: str, num: int = 3) -> str:
 
 def question(thing: str, place: str, feeling: str) -> str:
     seen = detail(thing, place, feeling)
-    return f"Since {place} I have been {feeling} about the {thing}, and the {thing} follows me to bed. I see {seen}."
+    return f"After {place} I felt {feeling} about the {thing}; the {thing} is on my mind at work. We saw {seen}."
 
 
 def answer(thing: str, place: str, feeling: str) -> str:

@@ -13,8 +13,8 @@ from pe_ray.corpus.generate.screen import Screened
 from pe_ray.corpus.generate.task import prepare
 
 CLIENT = (
-    "My sister has sold our mother's piano without asking me. I stood in the empty corner of the room and could not "
-    "say a word, and since then I drive past her street every evening and do not stop."
+    "We were four children and there was one piano, and my sister has it now without asking me. I think of the empty "
+    "corner of the room, and I drive past her street after work and do not stop."
 )
 THERAPIST = (
     "The empty corner where the piano stood, and your sister's street that you pass every evening: both are places "
