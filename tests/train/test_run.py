@@ -103,7 +103,7 @@ def test_export_gives_an_adapter_and_a_stock_model_that_agree(done) -> None:
     assert stage["architecture"] == "MixtralForCausalLM" and stage["max_logit_diff"] <= config.export.tolerance
     adapter, merged = Path(stage["adapter"]), Path(stage["merged"])
     assert manifest.read(adapter, "adapter", verify=True).parents["run"] == "first"
-    assert manifest.read(merged, "model", verify=True).parents["adapter"] == "small@3"
+    assert manifest.read(merged, "model", verify=True).parents["adapter"].startswith("small@")
     assert manifest.read(merged).facts["demo_base"] is True
     ours, tokenizer = load(adapter)
     stock = AutoModelForCausalLM.from_pretrained(merged)
