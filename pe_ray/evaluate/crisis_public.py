@@ -43,7 +43,8 @@ def conversations() -> list[dict[str, Any]]:
     """Recall, precision and false alarms by conversation: of all personas, of each half, and of each persona."""
     root = data_root()
     folder = root / VERA if root else None
-    told = {"set": "VERA-MH, 70 conversations", "split": "none trained on; level 2 at any client turn"}
+    split = "none trained on, but two rules were narrowed for Kevin's conversations; level 2 at any client turn"
+    told = {"set": "VERA-MH, 70 conversations", "split": split}
     if folder is None or not (folder / "personas.tsv").is_file():
         reason = f"PE_RAY_DATA holds no {VERA}"
         return [row(f"crisis.{name}", None, told, 0, reason=reason) for name in ("recall", "precision")]
