@@ -103,14 +103,15 @@ def test_export_gives_an_adapter_and_a_stock_model_that_agree(done) -> None:
     assert stage["architecture"] == "MixtralForCausalLM" and stage["max_logit_diff"] <= config.export.tolerance
     adapter, merged = Path(stage["adapter"]), Path(stage["merged"])
     assert manifest.read(adapter, "adapter", verify=True).parents["run"] == "first"
-    assert manifest.read(merged, "model", verify=True).parents["adapter"].startswith("small@")
+    assert manifest.read(merged, "model", verify=True).parents["adapter"] == f"small@{adapter.name}"
     assert manifest.read(merged).facts["demo_base"] is True
     ours, tokenizer = load(adapter)
     stock = AutoModelForCausalLM.from_pretrained(merged)
     prompt = [{"role": "user", "content": "I am afraid of flying."}]
     ids = tokenizer.apply_chat_template(prompt, add_generation_prompt=True, return_tensors="pt", return_dict=True)
     assert torch.equal(*(m.generate(**ids, max_new_tokens=12, do_sample=False) for m in (ours, stock)))
-    assert export(config, result.checkpoint, base, Home.at(home.root))["adapter"].endswith("/small/2")
+    again = Path(export(config, result.checkpoint, base, Home.at(home.root))["adapter"])
+    assert again == adapter.with_name(str(int(adapter.name) + 1))
 
 
 def test_export_refuses_a_merged_model_that_differs_and_leaves_none(done) -> None:
