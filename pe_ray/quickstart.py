@@ -126,6 +126,20 @@ def pick_profile(run: Run, ground: Ground) -> str:
     return str(found["chosen"])
 
 
+def search_settings(run: Run, ground: Ground, profile: str, say: Say) -> None:
+    """Try rank, learning rate and balance in short runs of the chosen profile; a person decides what to take."""
+    from pe_ray.tune.search import search
+
+    config = run.config.model_copy(update={"train": run.config.train.model_copy(update={"profile": profile})})
+    tuned = config.tune
+    say(f"tune: {tuned.search} short runs over rank, learning rate and balance")
+    found = search(
+        config, ground.examples, ground.base, run.home, run.id, trials=tuned.search, steps=tuned.search_steps
+    )
+    say(f"tune: {found['why']}")
+    run.stages["tune"]["search"] = found
+
+
 def fit_experts(run: Run, ground: Ground, profile: str, say: Say) -> Any:
     """Train in this process or on Ray Train workers, by `train.workers`."""
     if run.config.train.workers:
@@ -203,7 +217,9 @@ def tune_job(run: Run, say: Say) -> Path:
     check_early(run.config)
     with connected(run.home):
         ground = prepare(run, say)
-        pick_profile(run, ground)
+        profile = pick_profile(run, ground)
+        if run.config.tune.search:
+            search_settings(run, ground, profile, say)
     return run.finish(report.write(run))
 
 

@@ -202,6 +202,10 @@ class TuneConfig(Section):
     """Caps micro-batch x accumulation x context."""
     memory_gib: float | None = Field(None, gt=0)
     """Memory that a profile may use; empty: what the machine or the GPU has."""
+    search: int = Field(0, ge=0)
+    """Trials of a search over rank, learning rate and balance, after the profiles; 0: none."""
+    search_steps: int = Field(40, gt=0)
+    """Optimizer steps of a trial that is not ended early."""
     parallel: int = Field(1, gt=0)
     """Trials at a time; more than one disturbs the measurement."""
 

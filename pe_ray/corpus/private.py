@@ -35,7 +35,7 @@ SPEAKERS = ("speaker", "helper", "user", "assistant")
 INNER_SPEAKERS = (*SPEAKERS, "name")
 """The same inside other fields. A `name` among the fields may be a concept's, and is left."""
 FREE_TEXT = ("personas", "back_channels", "title")
-FIELDS = tuple(f'"{name}"' for name in (*SPEAKERS, *FREE_TEXT))
+MAY_TELL = rf'"(?:{"|".join((*SPEAKERS, *FREE_TEXT))})"'  # of RE2, over the column
 ROLES = re.compile(
     r"(?i)(?<![a-z])(?:client|patient|therapist|psychologist|psychiatrist|counsell?or|supervisor|supervisee|doctor|nurse|"
     r"coach|user|assistant|helper|speaker|interviewer|interviewee|host|guest|moderator|student|teacher|mother|father|"
@@ -81,11 +81,12 @@ def apply(
     held = _may_hold(turns.field("text"), settings)
     metadata = table["metadata"].to_pylist()
     bounds = np.concatenate([[0], np.cumsum(pc.fill_null(pc.list_value_length(messages), 0).to_numpy())])
+    tells = pc.match_substring_regex(pc.fill_null(table["metadata"], ""), MAY_TELL).to_pylist()
     personas = pc.equal(table["content_type"], "dual_persona").to_pylist()
     counts: list[Counter[str]] = []
     changed = False
     for row, (start, end) in enumerate(zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True)):
-        told = _parsed(metadata[row]) if any(f in (metadata[row] or "") for f in FIELDS) else None
+        told = _parsed(metadata[row]) if tells[row] else None
         exempt = _persona_names(told) if told and personas[row] else frozenset()
         if not any(held[start:end]) and _is_clear(told, exempt, settings):
             counts.append(Counter())

@@ -85,9 +85,11 @@ def study(
     steps: int,
     seeds: Sequence[int],
     split: str = "validation",
+    only: Sequence[str] = (),
     say: Callable[[str], None] = lambda line: None,
 ) -> dict[str, Any]:
-    """Train every arm under every seed and score it; the document that `study_table.markdown` prints.
+    """Train every arm (or those named in `only`) under every seed and score it; the document that
+    `study_table.markdown` prints.
 
     `config` gives base, model and train (learning rate, sizes of a step); its experts are the four domains. Raises
     UserError for what cannot be compared.
@@ -99,7 +101,7 @@ def study(
         ground = prepare(config, corpus_dir, home, split)
         model, tokenizer = ground.fresh()
         body: dict[str, Any] = {"base": _scored(ground, model, tokenizer, seeds[0]), "arms": []}
-        for arm in arms(ground):
+        for arm in _chosen(arms(ground), only):
             runs = [run_arm(ground, arm, seed, steps, say) for seed in seeds]
             body["arms"].append({**asdict(arm), "config": arm.config.model_dump(mode="json"), "runs": runs})
     facts = {
@@ -140,6 +142,14 @@ def arms(ground: Ground) -> list[Arm]:
         Arm("four_unrouted", "four experts, domain_coef 0", four.model_copy(update={"domain_coef": 0.0})),
         Arm("four", f"four experts, domain_coef {given.domain_coef:g}", four),
     ]
+
+
+def _chosen(found: list[Arm], only: Sequence[str]) -> list[Arm]:
+    unknown = set(only) - {arm.name for arm in found}
+    if unknown:
+        known = ", ".join(arm.name for arm in found)
+        raise UserError(f"--only {', '.join(sorted(unknown))}: no such arm; there are {known}")
+    return [arm for arm in found if not only or arm.name in only]
 
 
 def matching_rank(wanted: int, per_rank: int) -> int:
@@ -196,7 +206,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         config = load_config(args.config, [*(() if args.config else SMALL), *args.set])
         seeds = range(config.train.seed, config.train.seed + args.seeds)
-        found = study(config, args.corpus, Home.find(), steps=args.steps, seeds=seeds, split=args.split, say=_say)
+        chosen = {"split": args.split, "only": args.only}
+        found = study(config, args.corpus, Home.find(), steps=args.steps, seeds=seeds, say=_say, **chosen)
     except PeRayError as error:
         _say(f"error: {error}")
         return error.exit_code
@@ -212,6 +223,7 @@ def _arguments() -> argparse.ArgumentParser:
     parser.add_argument("--corpus", type=Path, required=True, help="directory of a finished corpus")
     parser.add_argument("--steps", type=int, default=120, help="optimizer steps of every arm")
     parser.add_argument("--seeds", type=int, default=3, help="how many, from train.seed on")
+    parser.add_argument("--only", action="append", default=[], metavar="ARM", help="this arm alone; may be repeated")
     parser.add_argument("--split", choices=SPLITS, default="validation")
     parser.add_argument("--config", type=Path, help="run file: base, model and train are read")
     parser.add_argument("--set", action="append", default=[], help="section.field=value; may stand several times")

@@ -21,7 +21,8 @@ def markdown(body: dict[str, Any]) -> str:
         f"seeds {', '.join(map(str, seeds))}; mean ± sample standard deviation over the seeds",
         f"commit {body['commit']}; {body['machine']}; load {body['load'][0]} to {body['load'][1]}",
     ]
-    return "\n\n".join(["\n".join(f"- {f}" for f in facts), _losses(body), _differences(body), _routing(body)])
+    compared = [_differences(body)] if any(arm["name"] == REFERENCE for arm in body["arms"]) else []
+    return "\n\n".join(["\n".join(f"- {f}" for f in facts), _losses(body), *compared, _routing(body)])
 
 
 def spread(values: Sequence[float | None], digits: int = 4, sign: str = "") -> str:

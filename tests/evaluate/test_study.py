@@ -74,6 +74,15 @@ def test_the_table_holds_the_means_of_the_document(found: dict) -> None:
         assert len({line.count("|") for line in table.splitlines()}) == 1
 
 
+def test_some_arms_alone_are_those_of_the_whole_study(world: World, found: dict) -> None:
+    alone = study(world.config, world.corpus, world.home, steps=3, seeds=[7], only=["four"])
+    assert [arm["name"] for arm in alone["arms"]] == ["four"]
+    assert alone["arms"][0]["runs"][0] == found["arms"][3]["runs"][0]
+    assert "less that of plain" not in markdown(alone)
+    with pytest.raises(UserError, match="--only five: no such arm; there are plain, one, four_unrouted, four"):
+        study(world.config, world.corpus, world.home, steps=3, seeds=[7], only=["five"])
+
+
 def test_spread_is_mean_and_sample_deviation() -> None:
     assert spread([1.0, 3.0], 2) == "2.00 ± 1.41"
     assert spread([1.5], 1) == "1.5"

@@ -32,6 +32,7 @@ SENTENCE_END = re.compile(r"[.!?…\n](?:[\"'”’)]*\s+|(?<=\n))")
 CONTRACTIONS = ("n't", "'m ", "'s ", "'re ", "'ve ", "'ll ", "'d ")
 BROKEN_OFF = re.compile(r"[–—-](?<=\w.)\s|…|\.\.\.")
 """A dash after a letter; one at the start of a line makes a list."""
+BROKEN_OFF_SIGNS = ("–", "—", "-", "…", "...")
 CLOSING = "\"'”’) \n"
 
 
@@ -139,8 +140,10 @@ def _disfluencies(talk: Talk) -> float | None:
     if not talk.english:
         return None
     words = talk.text.replace(",", " ").split()
-    stumbles = sum(map(eq, words, words[1:])) + len(BROKEN_OFF.findall(talk.text))
-    return _per_hundred(talk, stumbles + talk.phrases["disfluencies"])
+    stumbles = sum(map(eq, words, words[1:])) + talk.phrases["disfluencies"]
+    if any(sign in talk.text for sign in BROKEN_OFF_SIGNS):
+        stumbles += len(BROKEN_OFF.findall(talk.text))
+    return _per_hundred(talk, stumbles)
 
 
 def _contractions(talk: Talk) -> float | None:

@@ -52,7 +52,7 @@ MIN_TIMED_WORDS = 10
 LOOPS = {1: 4, 2: 3, 3: 3, 4: 3, 5: 3, 6: 3}
 """A phrase of so many words is a loop from so many times in a row; "no, no, no" is talk."""
 
-WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
+WORD = re.compile(r"\w[\w'’]*")  # twice as fast as one that parts words at an underscore
 
 
 def check(record: Record, minimum: float = DEFAULT_MIN) -> Verdict | None:

@@ -30,10 +30,9 @@ REGIONS = ("US", "GB", "AU", "IE", "NZ", "ZA", "IN", "DE", "FR")
 
 def find_phones(text: str, lo: int, hi: int) -> Iterator[Span]:
     """Numbers of seven digits or more in `text[lo:hi]` that can be called."""
-    for match in NANP.finditer(text, lo, hi):
-        bare = match.group().isdigit()
-        if not bare or _valid(match.group(), "US"):
-            yield Span(*match.span(), "phone", 0.7 if bare else 0.95)
+    plain = [m.span() for m in NANP.finditer(text, lo, hi) if not m.group().isdigit() or _valid(m.group(), "US")]
+    for start, end in plain:
+        yield Span(start, end, "phone", 0.7 if text[start:end].isdigit() else 0.95)
     for match in ABROAD.finditer(text, lo, hi):
         if _possible(re.sub(r"^00", "+", match.group())):
             yield Span(*match.span(), "phone", 0.95)
@@ -42,6 +41,8 @@ def find_phones(text: str, lo: int, hi: int) -> Iterator[Span]:
             yield Span(*match.span(), "phone", 0.8)
     for match in CUED.finditer(text, lo, hi):
         number = match.group(1)
+        if any(start <= match.start(1) and match.end(1) <= end for start, end in plain):
+            continue  # found already, and nine countries are not asked whether a surrogate is theirs
         if re.fullmatch(r"\d{3}[ .-]?\d{4}", number) or any(_valid(number, region) for region in REGIONS):
             yield Span(*match.span(1), "phone", 0.8)
 
