@@ -83,7 +83,7 @@ class CheckConfig(Section):
     coherence_min: float = Field(0.208, ge=0, le=1)
     """Least probability that an answer belongs to its question; the default was set to keep 90 % of true pairs, and
     kept 88 % of those of held-out questions."""
-    generic_min: float = Field(0.35, ge=0, le=1)
+    generic_min: float = Field(0.4, ge=0, le=1)
     """Least specificity of an answer; lower ones could answer anything."""
     bias_min: float = Field(0.5, ge=0, le=1)
     """Least bias score of what the assistant says."""

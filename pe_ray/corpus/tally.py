@@ -30,6 +30,7 @@ PARTICULAR = (
     (r"like [^\s,]+ of the index", "like a record of the index"),
     (r"rejected by decision [^\s,]+", "rejected by a reviewer"),
     (r", (?:Jaccard|cosine) [\d.]+$", ""),
+    (r" in message \d+ \((\w+)\)$", r" (\1)"),
     (r"score [\d.]+ is under ([\d.]+).*", r"score under \1"),
 )
 """What of a reason is about one record alone, and what is said for it."""

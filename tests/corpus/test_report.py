@@ -173,7 +173,7 @@ def test_the_page_is_whole_and_loads_nothing(html: str) -> None:
 def test_the_page_tells_the_account(html: str) -> None:
     text = Page(html).text
     for words in (
-        "Accepted. 3 records in the target shares, 92.31 % of the rows readable",
+        "Accepted. 3 records, 92.31 % of the rows readable. Not in the target shares: voice is short.",
         "13 rows read",
         "rows read 13 readable 12 −1 usable 11 −1 in no evaluation set 10 −1 unique 8 −2 not held for review 7 −1",
         "passed coherence 4 −3",

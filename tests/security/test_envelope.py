@@ -60,7 +60,9 @@ def test_another_key_or_version_does_not_open_it(other: DataKey) -> None:
 
 
 @pytest.mark.parametrize(
-    "foreign", [b"", b"PR1", b"x" * 80, seal(KEY, b"abc", PLACE)[:-4], b"PR2" + bytes(80), b"PR1\xff" + bytes(80)]
+    "foreign",
+    [b"", b"PR1", b"x" * 80, seal(KEY, b"abc", PLACE)[:-4], b"PR2" + bytes(80), b"PR1\xff" + bytes(80)],
+    ids=["nothing", "the mark alone", "letters", "cut off", "another format", "another key"],
 )
 def test_foreign_bytes_are_refused(foreign: bytes) -> None:
     with pytest.raises(SealError):

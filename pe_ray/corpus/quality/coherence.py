@@ -30,15 +30,15 @@ def check(record: Record, minimum: float = DEFAULT_MIN) -> Verdict | None:
     """Probability in 0..1 that what the assistant says belongs to what the user says."""
     if is_formed(record.content_type, record.metadata.get("question")):
         return None
-    return _verdicts(_pairs().score([record.text_of("user")], [record.text_of("assistant")]), minimum)[0]
+    return _verdicts(pairs().score([record.text_of("user")], [record.text_of("assistant")]), minimum)[0]
 
 
 def judge(batch: Batch) -> list[Verdict | None]:
     """`check` of every record, from words that were read once for the whole batch."""
-    known = _known.setdefault(batch.vocabulary, Known())
+    known = known_of(batch.vocabulary)
     sides = (batch.user.read.stems, batch.assistant.read.stems)
     asked, answered = (known.bags(batch.vocabulary, stems, len(batch)) for stems in sides)
-    verdicts = _verdicts(_pairs().of_bags(asked, answered), DEFAULT_MIN)
+    verdicts = _verdicts(pairs().of_bags(asked, answered), DEFAULT_MIN)
     return [None if formed else verdict for formed, verdict in zip(batch.formed, verdicts, strict=True)]
 
 
@@ -46,26 +46,31 @@ class Known:
     """What the model knows of the stems of a growing vocabulary."""
 
     def __init__(self) -> None:
-        self.epoch = 0
-        self.place, self.times = np.zeros(0, np.int64), np.zeros(0)
-        """Place of each stem, and what its weight in a bag is to be multiplied by."""
+        self._forget(0)
+
+    def _forget(self, epoch: int) -> None:
+        self.epoch = epoch
+        self.place, self.times, self.idf = np.zeros(0, np.int64), np.zeros(0), np.zeros(0)
+        """Place of each stem, what its weight in a bag is to be multiplied by, and how rare it is."""
 
     def bags(self, vocabulary: Vocabulary, stems: Bag, num: int) -> Bags:
         """Stems as the model reads them."""
-        self._learn(vocabulary)
+        self.learn(vocabulary)
         weight_E = whole(stems.weight * self.times[stems.feature])
         return Bags(num, stems.text, stems.feature, self.place[stems.feature], weight_E)
 
-    def _learn(self, vocabulary: Vocabulary) -> None:
+    def learn(self, vocabulary: Vocabulary) -> None:
+        """Look up the stems that are new."""
         if self.epoch != vocabulary.epoch:
-            self.epoch, self.place, self.times = vocabulary.epoch, self.place[:0], self.times[:0]
+            self._forget(vocabulary.epoch)
         base = vocabulary.base[len(self.place) :]
         if len(base):
-            space = _pairs().space
+            space = pairs().space
             place = [space.places.get(name, -1) for name in vocabulary.names_from(len(self.place))]
             self.place = np.concatenate([self.place, np.array(place, np.int64)])
+            self.idf = np.concatenate([self.idf, space.idf(self.place[-len(base) :])])
             # a bag's weights are those of `words.weigh`
-            self.times = np.concatenate([self.times, space.idf(self.place[-len(base) :]) / base])
+            self.times = np.concatenate([self.times, self.idf[-len(base) :] / base])
 
 
 def _verdicts(found: Scores, minimum: float) -> list[Verdict]:
@@ -83,8 +88,14 @@ def _verdict(probability: float, figures: list[float], shared: int, minimum: flo
 
 
 @cache
-def _pairs() -> Pairs:
+def pairs() -> Pairs:
+    """The model that ships."""
     return Pairs.load()
+
+
+def known_of(vocabulary: Vocabulary) -> Known:
+    """What the model knows of a vocabulary; it may have to `learn` what came since."""
+    return _known.setdefault(vocabulary, Known())
 
 
 _known: WeakKeyDictionary[Vocabulary, Known] = WeakKeyDictionary()
