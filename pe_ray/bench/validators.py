@@ -1,44 +1,65 @@
-"""Small models that judge texts: what it costs to load one, to judge one message, and a batch, on one core.
+"""Judges of texts: what it costs to load a model, to judge one message, a batch, and a long stream, on one core.
 
-Messages are what clients say in the dialogues of the corpus bench; no message is judged twice within a figure.
+Crisis, bias and emotion judge together, as a message is judged: triage with its rules and its model, the rules and the
+model of bias, the model of emotion. Messages are what clients say in the dialogues of the corpus bench; no message is
+judged twice within a figure. Memory is measured in a process of its own, after a tenth of the stream and at its end.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice
 
 from pe_ray.bench.dialogues import said
-from pe_ray.bench.document import Result, at_least, measured, not_measured
-from pe_ray.safety.learn import Model, load, names
+from pe_ray.bench.document import Result, at_least, measured
 
-PURPOSE = "Small models that judge texts: loading, one message, a batch."
-TOGETHER = ("emotion", "bias")
-BOUND_P95_MS, BOUND_RATE, BOUND_LOAD_MS = 15.0, 4_000.0, 50.0
+PURPOSE = "Crisis, bias and emotion: loading, one message, a batch, memory over a long stream."
+BOUND_P95_MS, BOUND_RATE, BOUND_LOAD_MS, BOUND_GROWTH = 25.0, 2_000.0, 50.0, 1.1
 WARM_UP = 200
 LOADS = 7
+STREAM_BATCH = 1000
+
+Judge = Callable[[Sequence[str]], object]
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """The options of this area."""
     parser.add_argument("--messages", type=at_least(500), default=2_000, help="judged one by one")
     parser.add_argument("--batch", type=at_least(500), default=20_000, help="texts of the batch")
+    parser.add_argument("--stream", type=at_least(1_000), default=100_000, help="texts of the stream")
 
 
 def run(args: argparse.Namespace) -> list[Result]:
-    """Loading by task, then emotion and bias over the same messages."""
-    missing = [name for name in TOGETHER if name not in names()]
-    found = [_loading(name) for name in names()]
-    if missing:
-        reason = f"no model of {', '.join(missing)} ships"
-        return [*found, not_measured("together.message_p95_ms", "ms", "lower", BOUND_P95_MS, reason)]
+    """Loading by task, then all judges over the same messages, then over the stream."""
+    from pe_ray.safety.learn import names
+
     texts = messages(WARM_UP + args.messages + args.batch)
-    judges = [load(name) for name in TOGETHER]
-    return [*found, *_one_by_one(judges, texts[: WARM_UP + args.messages]), *_batch(judges, texts[-args.batch :])]
+    told = judges()
+    return [
+        *(_loading(name) for name in names()),
+        *_one_by_one(list(told.values()), texts[: WARM_UP + args.messages]),
+        *_batch(told, texts[-args.batch :]),
+        *_stream(args.stream),
+    ]
+
+
+def judges() -> Mapping[str, Judge]:
+    """What judges a message, by name."""
+    from pe_ray.safety import bias, emotion, triage
+    from pe_ray.safety.learn import load
+
+    model = load("bias")
+    return {
+        "crisis": lambda texts: triage.follow_all([[(text, False)] for text in texts]),
+        "bias": lambda texts: (list(map(bias.assess, texts)), model.judge(texts)),
+        "emotion": emotion.read,
+    }
 
 
 def messages(num: int) -> list[str]:
@@ -59,12 +80,12 @@ def _loading(name: str) -> Result:
     return measured(f"load_ms.{name}", statistics.median(times), "ms", "lower", BOUND_LOAD_MS)
 
 
-def _one_by_one(judges: Sequence[Model], texts: Sequence[str]) -> list[Result]:
+def _one_by_one(told: Sequence[Judge], texts: Sequence[str]) -> list[Result]:
     took_ms = []
     for n, text in enumerate(texts):
         began = time.perf_counter()
-        for judge in judges:
-            judge.judge([text])
+        for judge in told:
+            judge([text])
         if n >= WARM_UP:
             took_ms.append((time.perf_counter() - began) * 1000)
     ordered = sorted(took_ms)
@@ -74,18 +95,60 @@ def _one_by_one(judges: Sequence[Model], texts: Sequence[str]) -> list[Result]:
     ]
 
 
-def _batch(judges: Sequence[Model], texts: Sequence[str]) -> list[Result]:
+def _batch(told: Mapping[str, Judge], texts: Sequence[str]) -> list[Result]:
     found, spent_s = [], 0.0
-    for judge in judges:
+    for name, judge in told.items():
         began = time.process_time()
-        judge.judge(texts)
+        for batch in _batches(iter(texts)):
+            judge(batch)
         took_s = time.process_time() - began
         spent_s += took_s
-        found.append(measured(f"{judge.card['task']}.texts_per_cpu_s", len(texts) / took_s, "texts/CPU s", "higher"))
-    rate = len(texts) / spent_s
+        found.append(measured(f"{name}.texts_per_cpu_s", len(texts) / took_s, "texts/CPU s", "higher"))
     words = sum(len(t.split()) for t in texts) / len(texts)
     return [
         *found,
-        measured("together.texts_per_cpu_s", rate, "texts/CPU s", "higher", BOUND_RATE),
+        measured("together.texts_per_cpu_s", len(texts) / spent_s, "texts/CPU s", "higher", BOUND_RATE),
         measured("texts.mean_words", words, "words", "higher"),
     ]
+
+
+def _stream(texts: int) -> list[Result]:
+    """Memory of a process that judges a stream: all of it at the end, over that after a tenth."""
+    ended = subprocess.run(
+        [sys.executable, "-m", __spec__.name, str(texts)], capture_output=True, text=True, check=True
+    )
+    tenth_mib, whole_mib = json.loads(ended.stdout.splitlines()[-1])
+    return [
+        measured("stream.memory_growth_10x", whole_mib / tenth_mib, "ratio", "lower", BOUND_GROWTH),
+        measured("stream.peak_memory_mib", whole_mib, "MiB", "lower"),
+        measured("stream.texts", texts, "texts", "higher"),
+    ]
+
+
+def stream(texts: int) -> tuple[float, float]:
+    """Judge a stream here; peak memory in MiB after a tenth of it, and at its end."""
+    import resource
+
+    def peak_mib() -> float:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+    told, tenth = judges(), 0.0
+    for number, batch in enumerate(_batches(_endless(texts)), start=1):
+        for judge in told.values():
+            judge(batch)
+        if not tenth and number * STREAM_BATCH * 10 >= texts:
+            tenth = peak_mib()
+    return tenth, peak_mib()
+
+
+def _batches(texts: Iterator[str]) -> Iterator[list[str]]:
+    while batch := list(islice(texts, STREAM_BATCH)):
+        yield batch
+
+
+def _endless(texts: int) -> Iterator[str]:
+    return (said("standard", n, seed=6)[0] for n in range(texts))
+
+
+if __name__ == "__main__":
+    print(json.dumps(stream(int(sys.argv[1]))))
