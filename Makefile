@@ -33,7 +33,7 @@ run: setup       ## sources to served replies in one go; ONCE=1 ends afterwards,
 
 # subprocesses of tests import torch and Ray again and again: let Python keep what it compiled
 test: setup      ## tests without a cluster first, then those that share one
-	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/pytest -m "not ray and not slow and not gpu" $(ARGS)
+	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile -m "not ray and not slow and not gpu" $(ARGS)
 	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/pytest -m "ray and not slow and not gpu" $(ARGS)
 
 test-all: test   ## and the slow ones: kills, clusters, job submission

@@ -128,7 +128,7 @@ def pick_profile(run: Run, ground: Ground) -> str:
 
 def search_settings(run: Run, ground: Ground, profile: str, say: Say) -> None:
     """Try rank, learning rate and balance in short runs of the chosen profile; a person decides what to take."""
-    from pe_ray.tune.search import search
+    from pe_ray.tune.job import search
 
     config = run.config.model_copy(update={"train": run.config.train.model_copy(update={"profile": profile})})
     tuned = config.tune

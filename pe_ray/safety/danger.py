@@ -1,19 +1,22 @@
 """Does a message resemble one of danger, though no rule has spoken? The second tier of triage.
 
-    read(["..."])  ->  [Sign("child_abuse", sure=True)]
+    read(["..."])  ->  [Sign("child_abuse", level=2)]
 
-A small model (`learn/tasks/crisis.py`) that may raise a message to level 2, where it is asked about, and never lowers
-what the rules have found. A text that it cannot judge (another language, code, no words) gives nothing.
+A small model (`learn/tasks/crisis.py`) that may raise a message to level 2, where it is asked about, or to 3, where it
+is very sure of an active danger; it never lowers what the rules have found. A text that it cannot judge (another
+language, code, no words) gives nothing.
 """
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
 from pe_ray.safety.learn.abstain import MAX_CHARS, reasons
+from pe_ray.safety.learn.head import Floats
 from pe_ray.safety.learn.model import Model, load, read_card, shipped
 from pe_ray.safety.rules import TRIAGE_FILES
 
@@ -26,10 +29,10 @@ SENTENCE_END = re.compile(r"(?<=[.?!\n])\s+")
 
 @dataclass(frozen=True)
 class Sign:
-    """The class that a message resembles most; `sure` is level 2, otherwise it counts only with others."""
+    """The class that a message resembles most, and the level that it has by itself; 0: it counts only with others."""
 
     group: str
-    sure: bool
+    level: int
 
 
 def read(texts: Sequence[str]) -> list[Sign | None]:
@@ -42,14 +45,29 @@ def read(texts: Sequence[str]) -> list[Sign | None]:
     if not parts:
         return found
     probability_PL = model.probabilities([piece for _, piece in parts])
-    danger, sign = model.head.thresholds[:2]
+    num_pieces = Counter(n for n, _ in parts)
     best: dict[int, float] = {}
     first = len(model.labels) - len(TRIAGE_FILES)
     for (n, _), row in zip(parts, probability_PL, strict=True):
-        if row[1] >= sign and row[0] > best.get(n, -1.0):
-            best[n] = row[0]
-            found[n] = Sign(TRIAGE_FILES[int(row[first:].argmax())], bool(row[0] >= danger))
+        level = _level(row, model.head.thresholds, num_pieces[n])
+        if level is not None and row[0] + level > best.get(n, -1.0):
+            best[n] = row[0] + level
+            found[n] = Sign(TRIAGE_FILES[int(row[first:].argmax())], level)
     return found
+
+
+def _level(probability_L: Floats, threshold_L: Floats, num_pieces: int) -> int | None:
+    """The level of one of so many pieces. Each has to be surer by their number: else a long calm letter, which is read
+    many times over, would be taken for a danger as many times as often."""
+
+    def holds(label: int) -> bool:
+        said, wanted = float(probability_L[label]), float(threshold_L[label])
+        return said * (1 - wanted) >= num_pieces * wanted * (1 - said)
+
+    danger, sign, grave = range(3)
+    if holds(danger):
+        return 3 if holds(grave) else 2
+    return 0 if holds(sign) else None
 
 
 def pieces(text: str) -> list[str]:

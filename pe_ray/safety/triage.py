@@ -10,10 +10,10 @@
 | 3 | active danger | the safe reply, no model |
 | 4 | danger now | the emergency reply, no model |
 
-Levels 3 and 4 are the rules' alone. Where they find less than 2, a small model (`danger.py`) may raise a message to 2,
-by itself or because signs gather over the turns; it never lowers anything, and what it alone has raised is not
-remembered as a danger. All of it reads English, misses much of what is only hinted at (`docs/models/crisis.md`), and
-has been tried by nobody on people in danger.
+Level 4 is the rules' alone. Where they find less, a small model (`danger.py`) may raise a message to 2, by itself or
+because signs gather over the turns, and to 3 where it is very sure; it never lowers anything, and what it alone has
+raised is not remembered as a danger. All of it reads English, misses much of what is only hinted at
+(`docs/models/crisis.md`), and has been tried by nobody on people in danger.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ class _Reading:
     hits: tuple[_Hit, ...]
     denies: bool
     sign: danger.Sign | None = None
-    """What the model says; it is asked only where the rules found less than 2."""
+    """What the model says; it is asked only where the rules found less than 3."""
 
     @property
     def explained(self) -> bool:
@@ -188,21 +188,23 @@ def _judge(reading: _Reading, text: str, asked: bool, earlier: Sequence[_Reading
     added = tuple(_combine(load(*TRIAGE_FILES), [*earlier, answered][-LAST_TURNS:]))
     whole = replace(answered, hits=(*answered.hits, *added)) if added else answered
     after = _remember([whole], state)
-    raised = _resembles(whole, text, earlier) if whole.level < 2 else None
+    raised = _resembles(whole, text, earlier)
     if raised is None:
         return _assessment(whole, after)
-    return _assessment(replace(whole, hits=(*whole.hits, raised)), after.asked_about())
+    return _assessment(replace(whole, hits=(*whole.hits, raised)), after if whole.level >= 2 else after.asked_about())
 
 
 def _resembles(reading: _Reading, text: str, earlier: Sequence[_Reading]) -> _Hit | None:
-    """What the model adds to a message in which the rules found less than 2."""
+    """What the model adds to a message in which the rules found less."""
     if reading.sign is None:
         return None
-    lately = [r for r in [*earlier, reading][-SLOW_TURNS:] if r.weak]
-    if not reading.sign.sure and len(lately) < SLOW_SIGNS:
+    name, level = ("model.grave" if reading.sign.level > 2 else "model.danger"), reading.sign.level
+    if not level:
+        lately = [r for r in [*earlier, reading][-SLOW_TURNS:] if r.weak]
+        name, level = "model.gathering", 2 if len(lately) >= SLOW_SIGNS else 0
+    if level <= reading.level:
         return None
-    name = "model.danger" if reading.sign.sure else "model.gathering"
-    return _Hit(Rule(name, reading.sign.group, 2, ()), 2, 0, (), (0, len(text)))
+    return _Hit(Rule(name, reading.sign.group, level, ()), level, 0, (), (0, len(text)))
 
 
 def _remember(readings: Iterable[_Reading], state: Sticky) -> Sticky:
@@ -235,10 +237,10 @@ def _read(text: str, rules: RuleSet) -> _Reading:
 
 
 def _read_all(texts: Sequence[str], rules: RuleSet) -> list[_Reading]:
-    """The rules read every message, and the model those in which they found less than 2."""
+    """The rules read every message, and the model those in which they found less than 3."""
     read = [_read_anew(text, rules) for text in texts]
     readings = [reading for reading, _ in read]
-    left = [n for n, reading in enumerate(readings) if reading.level < 2 and not reading.explained]
+    left = [n for n, reading in enumerate(readings) if reading.level < 3 and not reading.explained]
     for n, sign in zip(left, danger.read([read[n][1] for n in left]), strict=True):
         if sign is not None:
             readings[n] = replace(readings[n], sign=sign)

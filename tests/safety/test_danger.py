@@ -40,7 +40,7 @@ def test_a_sign_names_a_class_and_raises_to_two_at_most() -> None:
     sure = [(row, sign) for row, sign in zip(learnt, found, strict=True) if sign]
     assert len(sure) > len(learnt) / 2
     assert sum(row["class"] == sign.group for row, sign in sure) > 0.8 * len(sure)
-    hit = triage._resembles(triage._Reading((), False, next(sign for _, sign in sure if sign.sure)), "x", [])
+    hit = triage._resembles(triage._Reading((), False, next(sign for _, sign in sure if sign.level == 2)), "x", [])
     assert hit is not None
     assert hit.level == 2
 
@@ -50,7 +50,7 @@ def test_quiet_messages_are_left_alone() -> None:
 
 
 def test_what_the_model_alone_has_raised_is_not_remembered() -> None:
-    weak = triage._Reading((), False, danger.Sign("child_abuse", True))
+    weak = triage._Reading((), False, danger.Sign("child_abuse", 2))
     assert triage._remember([weak], triage.Sticky()) == triage.Sticky()
     judged = triage._judge(weak, "something", False, [], triage.Sticky())
     assert judged.level == 2
@@ -59,7 +59,7 @@ def test_what_the_model_alone_has_raised_is_not_remembered() -> None:
 
 
 def test_signs_gather_over_turns_and_few_do_not() -> None:
-    weak = triage._Reading((), False, danger.Sign("elder_abuse", False))
+    weak = triage._Reading((), False, danger.Sign("elder_abuse", 0))
     calm = triage.CALM
     few = [weak] * (triage.SLOW_SIGNS - 2)
     assert triage._judge(weak, "x", False, few, triage.Sticky()).level == 0

@@ -6,7 +6,8 @@ import pytest
 
 from pe_ray.errors import PeRayError
 from pe_ray.train.short import train_short
-from pe_ray.tune.search import choose, search, settings
+from pe_ray.tune.job import search
+from pe_ray.tune.search import choose, settings
 from tests.train.conftest import make_config, world  # noqa: F401 (a fixture)
 
 

@@ -23,8 +23,8 @@ from pe_ray.safety.learn.model import Model
 from pe_ray.safety.learn.task import Examples, Fit, Source, Task
 from pe_ray.safety.rules import TRIAGE_FILES
 
-LABELS = ("danger", "sign", *TRIAGE_FILES)
-"""`sign` is `danger` at a lower threshold; the rest are the classes, for whichever of the first two is said."""
+LABELS = ("danger", "sign", "grave", *TRIAGE_FILES)
+"""`sign` is `danger` at a lower threshold, `grave` a danger of level 3 or more; the rest are the classes."""
 DANGER, HARMLESS = (
     Source("own:crisis_danger.jsonl", "messages of danger", "Apache-2.0"),
     Source("own:crisis_harmless.jsonl", "harmless messages", "Apache-2.0"),
@@ -39,7 +39,9 @@ CHAT = Source(
 NUM_EMOTIONS, NUM_CHATS = 9000, 250
 BACKGROUND_WEIGHT = 0.3
 """Nobody has said of these texts that they are harmless; nearly all are."""
-GRAVE = ("suicid", "kill", "abus", "overdos", "rape", "murder", "dead", "die", "hurt")
+GRAVE = 3
+"""Level from which a danger is grave: active, or now."""
+LEFT_OUT = ("suicid", "kill", "abus", "overdos", "rape", "murder", "dead", "die", "hurt")
 """A background text with one of these is left out, since it may be none."""
 
 
@@ -48,7 +50,7 @@ def read(root: Path) -> Examples:
     texts, labels, weights = [], [], []
     for line in _lines(DANGER.where(root)):
         texts.append(line["text"])
-        labels.append([1.0, 1.0, *(float(line["class"] == c) for c in TRIAGE_FILES)])
+        labels.append([1.0, 1.0, float(line["level"] >= GRAVE), *(float(line["class"] == c) for c in TRIAGE_FILES)])
         weights.append(1.0)
     harmless = [(line["text"], 1.0) for line in _lines(HARMLESS.where(root))]
     ordinary = [(text, BACKGROUND_WEIGHT) for text in _background(root)]
@@ -67,7 +69,7 @@ def figures(model: Model, _root: Path) -> list[dict[str, Any]]:
         raw = (files("pe_ray.evaluate") / "suites" / f"crisis_{suite}.jsonl").read_text(encoding="utf-8")
         texts = [r["text"] for r in map(json.loads, raw.splitlines()) if _held_out(r["id"])]
         probability_NL = model.probabilities(texts)
-        for label, threshold in zip(LABELS[:2], model.head.thresholds, strict=False):
+        for label, threshold in zip(LABELS[:3], model.head.thresholds, strict=False):
             hits = int((probability_NL[:, LABELS.index(label)] >= threshold).sum())
             name = f"crisis.model.{'recall' if better == 'higher' else 'false_alarm'}.{label}"
             interval = wilson(hits, len(texts))
@@ -89,11 +91,11 @@ def _background(root: Path) -> Iterator[str]:
         chats = list(csv.DictReader(file))[:NUM_CHATS]
     said = [line.partition(": ")[2] for r in chats for line in r["Best Generated Conversation"].splitlines()]
     for text in dict.fromkeys((*emotions[:NUM_EMOTIONS], *stress, *said)):
-        if len(text) > 8 and not any(word in text.lower() for word in GRAVE):
+        if len(text) > 8 and not any(word in text.lower() for word in LEFT_OUT):
             yield text
 
 
-def _lines(path: Path) -> list[dict[str, str]]:
+def _lines(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
