@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 
 from pe_ray.bench import counselchat, neardup, pipeline, scale
 from pe_ray.bench.building import Workshop
-from pe_ray.bench.document import Result, at_least
+from pe_ray.bench.document import Result, at_least, parts_of
 
 PURPOSE = (
     "The corpus engine: near-duplicates against rensa and datasketch, rates, Ray's share, growth, real duplicates."
@@ -19,7 +19,9 @@ PARTS = ("near_dedup", "counselchat", "pipeline", "scale")
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """The options of this area."""
-    parser.add_argument("--only", type=_parts, default=PARTS, help=f"some of {','.join(PARTS)}; a comma between")
+    parser.add_argument(
+        "--only", type=parts_of(PARTS), default=PARTS, help=f"some of {','.join(PARTS)}; a comma between"
+    )
     parser.add_argument("--rounds", type=at_least(1), default=3, help="of what is measured in rounds; the best counts")
     parser.add_argument(
         "--records", type=at_least(100), default=80_000, help="of the largest corpus that is built (and a tenth of it)"
@@ -44,11 +46,3 @@ def _part(name: str, args: argparse.Namespace, shop: Workshop) -> list[Result]:
     if name == "counselchat":
         return counselchat.run()
     return pipeline.run(args, shop) if name == "pipeline" else scale.run(args, shop)
-
-
-def _parts(text: str) -> tuple[str, ...]:
-    wanted = text.split(",")
-    for name in wanted:
-        if name not in PARTS:
-            raise argparse.ArgumentTypeError(f"{name!r} is no part; some of {', '.join(PARTS)} are wanted")
-    return tuple(part for part in PARTS if part in wanted)

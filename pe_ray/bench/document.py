@@ -88,6 +88,19 @@ def at_least(least: int) -> Callable[[str], int]:
     return whole
 
 
+def parts_of(known: Sequence[str]) -> Callable[[str], tuple[str, ...]]:
+    """The type of an option that names some of these, a comma between; they come in their own order, each once."""
+
+    def chosen(text: str) -> tuple[str, ...]:
+        wanted = text.split(",")
+        for name in wanted:
+            if name not in known:
+                raise argparse.ArgumentTypeError(f"{name!r} is no part; some of {', '.join(known)} are wanted")
+        return tuple(part for part in known if part in wanted)
+
+    return chosen
+
+
 def load_average() -> float:
     """Of the last minute; 0 where the system does not tell."""
     return os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0

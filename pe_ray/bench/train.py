@@ -17,7 +17,7 @@ import sys
 import time
 from collections.abc import Callable
 
-from pe_ray.bench.document import Better, Result, measured, not_measured
+from pe_ray.bench.document import Better, Result, measured, not_measured, parts_of
 
 PURPOSE = "Experts beside plain LoRA, packing beside padding, checkpoints; tokens per second on a GPU."
 GATES: dict[str, float] = {
@@ -27,6 +27,8 @@ GATES: dict[str, float] = {
     "experts4.vs_target_parameters": 0.55,
 }
 PACKING_ROUNDS = 2
+PARTS = ("experts", "wide", "packing", "checkpoint", "estimate")
+FORETOLD_ROUNDS = 3
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,6 +39,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--rehearse", action="store_true", help="cuda: run the same code on a CPU where there is no GPU"
     )
     parser.add_argument("--rounds", type=int, default=12, help="turns of each contender; the fastest counts")
+    parser.add_argument("--only", type=parts_of(PARTS), default=PARTS, help=f"some of {','.join(PARTS)}")
 
 
 def run(args: argparse.Namespace) -> list[Result]:
@@ -45,7 +48,14 @@ def run(args: argparse.Namespace) -> list[Result]:
         from pe_ray.bench.train_gpu import measure
 
         return measure(args.shape or "llama-8b", args.rounds, rehearse=args.rehearse)
-    return [*_experts(args.shape or "small", args.rounds), *_wide(args), *_packing(), *_checkpoint()]
+    parts: dict[str, Callable[[], list[Result]]] = {
+        "experts": lambda: _experts(args.shape or "small", args.rounds),
+        "wide": lambda: _wide(args),
+        "packing": _packing,
+        "checkpoint": _checkpoint,
+        "estimate": _estimate,
+    }
+    return [result for part in args.only for result in parts[part]()]
 
 
 def _experts(shape: str, rounds: int, prefix: str = "", gated: bool = True) -> list[Result]:
@@ -132,3 +142,9 @@ def _checkpoint() -> list[Result]:
         measured("checkpoint.stall_s", stall, "s", "lower"),
         measured("checkpoint.state_gib", size / 2**30, "GiB", "lower"),
     ]
+
+
+def _estimate() -> list[Result]:
+    from pe_ray.bench import foretold
+
+    return foretold.run(FORETOLD_ROUNDS)

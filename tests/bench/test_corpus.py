@@ -7,7 +7,8 @@ import json
 import pytest
 
 from pe_ray.bench.__main__ import main
-from pe_ray.bench.corpus import PARTS, _parts
+from pe_ray.bench.corpus import PARTS
+from pe_ray.bench.document import parts_of
 
 
 def test_the_document_holds_the_parts_that_are_asked_for(
@@ -21,8 +22,8 @@ def test_the_document_holds_the_parts_that_are_asked_for(
 
 
 def test_parts_come_in_their_own_order_and_each_once() -> None:
-    assert _parts("scale,near_dedup,scale") == ("near_dedup", "scale")
-    assert _parts(",".join(PARTS)) == PARTS
+    assert parts_of(PARTS)("scale,near_dedup,scale") == ("near_dedup", "scale")
+    assert parts_of(PARTS)(",".join(PARTS)) == PARTS
 
 
 @pytest.mark.parametrize(
