@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import sqlite3
 import sys
 import traceback
 from collections.abc import Sequence
@@ -145,8 +146,8 @@ def _report(error: Exception) -> int:
         for line in str(cause).splitlines():
             say(f"error: {line}")
         return cause.exit_code
-    if isinstance(cause, OSError) and cause.errno in NO_ROOM:
-        where = f" ({cause.filename})" if cause.filename else ""
+    if _no_room(cause):
+        where = f" ({name})" if (name := getattr(cause, "filename", None)) else ""
         say(f"error: the disk is full{where}; make room and run the same again, finished parts are kept")
         return 1
     lines = str(cause).strip().splitlines() or [""]
@@ -161,13 +162,20 @@ def _root(error: BaseException) -> BaseException:
     seen: set[int] = set()
     current: BaseException | None = error
     while current is not None and id(current) not in seen:
-        if isinstance(current, PeRayError) or (isinstance(current, OSError) and current.errno in NO_ROOM):
+        if isinstance(current, PeRayError) or _no_room(current):
             return current
         seen.add(id(current))
         inner = getattr(current, "cause", None) or current.__cause__
         failures = getattr(current, "worker_failures", None)  # Ray Train: rank to error
         current = inner or (next(iter(failures.values())) if failures else None)
     return error
+
+
+def _no_room(error: BaseException) -> bool:
+    """Whether the disk is full, as the system says it or SQLite."""
+    if isinstance(error, OSError):
+        return error.errno in NO_ROOM
+    return isinstance(error, sqlite3.OperationalError) and "disk is full" in str(error)
 
 
 def _usage(error: TyperException) -> str:

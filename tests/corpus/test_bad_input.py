@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import resource
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -295,4 +296,13 @@ def test_a_disk_that_is_full_in_a_task_is_told_as_one_that_is_full_here(
     wrapped.cause = OSError(number, os.strerror(number), "/data/records.parquet")  # type: ignore[attr-defined]
     assert cli._report(wrapped) == 1
     line = "error: the disk is full (/data/records.parquet); make room and run the same again, finished parts are kept"
+    assert capfd.readouterr().err.strip() == line
+
+
+def test_a_full_disk_under_the_database_is_told_in_the_same_words(capfd: pytest.CaptureFixture[str]) -> None:
+    inner = sqlite3.OperationalError("database or disk is full")
+    outer = OperationalError("INSERT INTO runs", {}, inner)
+    outer.__cause__ = inner
+    assert cli._report(outer) == 1
+    line = "error: the disk is full; make room and run the same again, finished parts are kept"
     assert capfd.readouterr().err.strip() == line
