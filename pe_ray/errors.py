@@ -6,7 +6,12 @@ says what happened with its value, and the next step.
 
 from __future__ import annotations
 
+import errno
+import sqlite3
 from collections.abc import Sequence
+
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+"""A full disk, and a quota that is used up."""
 
 
 class PeRayError(Exception):
@@ -77,3 +82,10 @@ class AdapterNotFound(PeRayError):
 
 class TrainingDiverged(PeRayError):
     """The loss was not a number too often in a row; the last finite checkpoint is kept."""
+
+
+def disk_is_full(error: BaseException) -> bool:
+    """Whether an error says that there is no room, in the words of the system or of SQLite."""
+    if isinstance(error, OSError):
+        return error.errno in NO_ROOM
+    return isinstance(error, sqlite3.OperationalError) and "disk is full" in str(error)

@@ -6,10 +6,8 @@ Exit codes: 0 done, 1 failed, 2 the input is wrong, 3 a gate was not met.
 
 from __future__ import annotations
 
-import errno
 import json
 import os
-import sqlite3
 import sys
 import traceback
 from collections.abc import Sequence
@@ -38,8 +36,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 config_app = typer.Typer(help="What a run can be told.", no_args_is_help=True)
-NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
-"""A full disk, and a quota that is used up."""
 
 
 @app.command()
@@ -137,7 +133,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def _report(error: Exception) -> int:
-    from pe_ray.errors import PeRayError
+    from pe_ray.errors import PeRayError, disk_is_full
 
     cause = _root(error)
     if os.environ.get("PE_RAY_DEBUG"):
@@ -146,7 +142,7 @@ def _report(error: Exception) -> int:
         for line in str(cause).splitlines():
             say(f"error: {line}")
         return cause.exit_code
-    if _no_room(cause):
+    if disk_is_full(cause):
         where = f" ({name})" if (name := getattr(cause, "filename", None)) else ""
         say(f"error: the disk is full{where}; make room and run the same again, finished parts are kept")
         return 1
@@ -157,25 +153,18 @@ def _report(error: Exception) -> int:
 
 def _root(error: BaseException) -> BaseException:
     """What really went wrong, out of the wrappings that Ray puts around an error of a task."""
-    from pe_ray.errors import PeRayError
+    from pe_ray.errors import PeRayError, disk_is_full
 
     seen: set[int] = set()
     current: BaseException | None = error
     while current is not None and id(current) not in seen:
-        if isinstance(current, PeRayError) or _no_room(current):
+        if isinstance(current, PeRayError) or disk_is_full(current):
             return current
         seen.add(id(current))
         inner = getattr(current, "cause", None) or current.__cause__
         failures = getattr(current, "worker_failures", None)  # Ray Train: rank to error
         current = inner or (next(iter(failures.values())) if failures else None)
     return error
-
-
-def _no_room(error: BaseException) -> bool:
-    """Whether the disk is full, as the system says it or SQLite."""
-    if isinstance(error, OSError):
-        return error.errno in NO_ROOM
-    return isinstance(error, sqlite3.OperationalError) and "disk is full" in str(error)
 
 
 def _usage(error: TyperException) -> str:

@@ -89,7 +89,7 @@ class ModelConfig(Section):
     """Experts share the first matrix of their pairs and differ in the second (arXiv 2404.19245): fewer parameters."""
     attention: tuple[Literal["q_proj", "k_proj", "v_proj", "o_proj"], ...] = ("q_proj", "k_proj", "v_proj", "o_proj")
     """Attention projections that carry an ordinary LoRA."""
-    balance_coef: float = Field(0.01, ge=0)
+    balance_coef: float = Field(0.15, ge=0)
     """Weight of the load-balance term."""
     domain_coef: float = Field(0.1, ge=0)
     """Weight of the supervised domain-routing term; 0 makes the experts' names mere labels."""

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import csv
+import errno
 import json
+import os
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -306,6 +308,16 @@ def test_what_cannot_be_exported_says_why(odd: Path, tmp_path: Path, monkeypatch
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match=r"cannot be written"):
         export(odd, "jsonl", tmp_path / "file" / "under")
+
+
+def test_a_full_disk_is_no_fault_of_the_folder(odd: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_snapshot: Snapshot, _folder: Path) -> dict[str, Any]:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setitem(FORMATS, "jsonl", full)
+    with pytest.raises(OSError, match="No space left"):
+        export(odd, "jsonl", tmp_path / "there")
+    assert not (tmp_path / "there").exists()
 
 
 def test_a_missing_extra_is_one_line(tokenised: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,7 +22,7 @@ from typing import Any
 
 from pe_ray.corpus.formats import document, hdf5, jsonl, messages, table
 from pe_ray.corpus.formats.rows import Snapshot
-from pe_ray.errors import ManifestError, UserError
+from pe_ray.errors import ManifestError, UserError, disk_is_full
 from pe_ray.store import manifest
 
 VERSION = 1
@@ -62,6 +62,8 @@ def export(corpus_dir: Path, format: str, out: Path | None = None, *, tokenizer:
         with manifest.stage(target, kind="export", parents=parents) as stage:
             stage.facts.update(facts | write(snapshot, stage.path))
     except OSError as error:
+        if disk_is_full(error):  # no fault of the folder, and the door knows what to say
+            raise
         raise UserError(f"out={target}: cannot be written ({error.strerror or error}); give another folder") from None
     return target
 
