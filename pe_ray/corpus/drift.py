@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from scipy.stats import chi2
+from scipy.special import chdtri  # scipy.stats takes a second to import
 
 from pe_ray.corpus import tally
 from pe_ray.corpus.sources.edge_case import CATEGORIES
@@ -227,7 +227,7 @@ def index(now: np.ndarray, before: np.ndarray) -> tuple[float | None, float]:
         return None, 0.0
     p, q = ((side[used] + 0.5) / (side[used] + 0.5).sum() for side in (now, before))
     bins = int(used.sum())
-    chance = (1 / n + 1 / m) * chi2.ppf(CHANCE, bins - 1) if bins > 1 else 0.0
+    chance = (1 / n + 1 / m) * chdtri(bins - 1, 1 - CHANCE) if bins > 1 else 0.0
     return round(float(((p - q) * np.log(p / q)).sum()), 4), round(float(chance), 4)
 
 
