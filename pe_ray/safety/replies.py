@@ -77,7 +77,7 @@ def _sentence(found: tuple[Resource, ...]) -> str:
 def _class_words(assessment: Assessment) -> dict[str, Any]:
     name = assessment.classes[0] if assessment.classes else "suicide_self_harm"
     words: dict[str, Any] = _words()[name]
-    return words
+    return words | words.get("other", {}) if assessment.about_other else words
 
 
 @cache

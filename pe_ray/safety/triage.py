@@ -83,6 +83,8 @@ class Assessment:
     spans: tuple[tuple[int, int], ...]
     """Where it matched, in characters of the message as it was given."""
     state: Sticky = field(default=Sticky(), repr=False)
+    about_other: bool = False
+    """Whether all that gives this message its level was said of somebody else."""
 
 
 NOTHING = Assessment(0, (), (), ())
@@ -96,6 +98,7 @@ class _Hit:
     signals: tuple[str, ...]
     span: tuple[int, int]
     denied: bool = False
+    other: bool = False
 
 
 @dataclass(frozen=True)
@@ -223,7 +226,9 @@ def _assessment(reading: _Reading, state: Sticky) -> Assessment:
         names.append("state.sticky@1")
         classes = list(dict.fromkeys((*state.classes, *classes)))
     spans = tuple(dict.fromkeys(h.span for h in counted))
-    return Assessment(max(reading.level, state.level), tuple(classes), tuple(names), spans, state)
+    gravest = [h for h in counted if h.level == reading.level]
+    other = bool(gravest) and state.level <= reading.level and all(h.other for h in gravest)
+    return Assessment(max(reading.level, state.level), tuple(classes), tuple(names), spans, state, other)
 
 
 def _read(text: str, rules: RuleSet) -> _Reading:
@@ -292,7 +297,7 @@ def _sentence_hits(i: int, sentences: Sequence[tuple[int, str]], rules: RuleSet,
             level = _level(rule, around)
             span = (offset + m.start(), offset + m.end())
             denied = around.negated and rule.negated == 0 and rule.level >= 2
-            yield _Hit(rule, level, i, _signals(rule, around), span, denied)
+            yield _Hit(rule, level, i, _signals(rule, around), span, denied, around.subject == "other")
 
 
 def _level(rule: Rule, around: context.Context) -> int:

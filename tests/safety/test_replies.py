@@ -48,3 +48,19 @@ def test_the_fixed_words_pass_the_filter_and_fit_an_unknown_country():
     for text in (failure_reply("US"), failure_reply("XX"), blocked_reply(), replies.ai_notice()):
         assert not judge(text, level=4).blocked
     assert not any(c.isdigit() for c in failure_reply("XX"))
+
+
+@pytest.mark.parametrize(
+    "text", ["My friend says she wants to kill herself.", "My brother told me he is going to hang himself."]
+)
+def test_a_worry_about_somebody_else_is_asked_about_them(text: str) -> None:
+    found = assess(text)
+    assert found.level >= 2 and found.about_other
+    reply = safe_reply(found, "US")
+    assert "you having thoughts" not in reply and "Are you thinking of killing yourself" not in reply
+    assert "they" in reply and "988" in reply
+
+
+def test_ones_own_danger_is_asked_about_oneself() -> None:
+    own = assess("I want to kill myself, and my friend says she wants to kill herself too.")
+    assert not own.about_other
