@@ -24,7 +24,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--rounds", type=at_least(1), default=3, help="of what is measured in rounds; the best counts")
     parser.add_argument(
-        "--records", type=at_least(100), default=80_000, help="of the largest corpus that is built (and a tenth of it)"
+        "--records", type=at_least(100), default=100_000, help="of the largest corpus that is built (and a tenth of it)"
     )
     for part in (neardup, pipeline, scale):
         part.arguments(parser)

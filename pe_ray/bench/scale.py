@@ -27,7 +27,9 @@ def run(args: argparse.Namespace, shop: Workshop) -> list[Result]:
     """Growth on Ray, growth in one process, fingerprints."""
     small, large = max(args.records // TIMES, 1), args.records
     rows = [*_growth("ray", small, large, shop), *_growth("local", small, large, shop)]
-    rows.append(measured("scale.corpus_mb", _bytes(shop.dialogues(large)) / 1e6, "MB", "higher"))
+    corpus_mb = _bytes(shop.dialogues(large)) / 1e6
+    rows.append(measured("scale.corpus_over_object_store", corpus_mb / OBJECT_STORE_MB, "ratio", "higher", 1.0))
+    rows.append(measured("scale.corpus_mb", corpus_mb, "MB", "higher"))
     rows.append(measured("scale.object_store_mb", OBJECT_STORE_MB, "MB", "lower"))
     return rows + _fingerprints(args.cut_records, (small, large), shop)
 

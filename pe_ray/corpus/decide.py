@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 from pe_ray.config import CheckConfig, CorpusConfig
 from pe_ray.corpus.balance import Balance, choose, hash_rank, share_out
+from pe_ray.corpus.columns import with_column
 from pe_ray.corpus.duplicates import KINDS, Duplicates
 from pe_ray.corpus.qa import halves
 from pe_ray.corpus.quality import checks, crisis
@@ -240,11 +241,26 @@ def _spread(reasons: Mapping[int, set[str]], duplicates: Duplicates) -> dict[int
     return found
 
 
+def slim(keys: pa.Table, config: CheckConfig) -> pa.Table:
+    """The key columns of a shard without the verdicts of what every check lets pass: nobody asks for their reasons,
+    and they are half of the bytes that a corpus keeps in memory while it is decided."""
+    failed = np.zeros(len(keys), np.bool_)
+    for check, minimum in thresholds(config).items():
+        failed |= _under(keys, check, minimum)
+    rows = pa.array(np.arange(len(keys)), mask=~failed)
+    return with_column(keys, "verdicts", keys["verdicts"].combine_chunks().take(rows))
+
+
+def _under(keys: pa.Table, check: str, minimum: float) -> NDArray[np.bool_]:
+    scores = keys[score_column(check)].to_numpy().astype(np.float64)
+    low: NDArray[np.bool_] = np.round(scores, 4) < minimum  # nan, where the check said nothing, is not less
+    return low
+
+
 def _reject_by_score(found: Decisions, keys: pa.Table, config: CheckConfig) -> None:
     verdicts = keys["verdicts"]
     for check, minimum in thresholds(config).items():
-        scores = keys[score_column(check)].to_numpy().astype(np.float64)
-        rows = np.flatnonzero(np.round(scores, 4) < minimum)  # nan, where the check said nothing, is not less
+        rows = np.flatnonzero(_under(keys, check, minimum))
 
         def reason(row: int, check: str = check, minimum: float = minimum) -> str:
             verdict = next(v for v in verdicts[row].as_py() if v["check"] == check)

@@ -14,6 +14,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -22,7 +23,7 @@ import pyarrow.compute as pc
 
 from pe_ray.config import Config, CorpusConfig
 from pe_ray.corpus import duplicates, shards, snapshot
-from pe_ray.corpus.decide import KEY_COLUMNS, decide
+from pe_ray.corpus.decide import KEY_COLUMNS, decide, slim
 from pe_ray.corpus.duplicates import Spread
 from pe_ray.corpus.quality.tiers import totals
 from pe_ray.corpus.review import Docket, remember
@@ -88,7 +89,7 @@ def run(config: Config, home: Home, engine: Engine, say: Say = quiet) -> CorpusR
     folders = shards.ensure(config.corpus, home, engine.fill, say)
     spent, clock = shards.cpu_seconds(folders), Clock()
     quarantine = shards.read_quarantine(folders)
-    keys = shards.read_keys(folders, KEY_COLUMNS)
+    keys = shards.read_keys(folders, KEY_COLUMNS, partial(slim, config=config.corpus.checks))
     if not len(keys) and not quarantine:
         raise UserError("corpus.sources: hold no rows at all; add at least one record")
     clock.add(spent, "balance")

@@ -193,14 +193,17 @@ def _write_quarantine(path: Path, unreadable: Sequence[Unreadable]) -> None:
     path.write_text("".join(json.dumps(asdict(u), ensure_ascii=False) + "\n" for u in unreadable), encoding="utf-8")
 
 
-def read_keys(shards: Sequence[Path], columns: Sequence[str]) -> pa.Table:
+def read_keys(
+    shards: Sequence[Path], columns: Sequence[str], each: Callable[[pa.Table], pa.Table] = lambda table: table
+) -> pa.Table:
     """Some columns of every record, and where it stands (`shard`, `position`), in the order of the inputs.
 
-    That order (source, uri, offset) follows from the inputs alone: not from how they were cut, nor who read them.
+    `each` may make the table of a shard smaller before the next is read. The order (source, uri, offset) follows from
+    the inputs alone: not from how they were cut, nor who read them.
     """
     tables = []
     for number, shard in enumerate(shards):
-        table = pq.read_table(shard / RECORDS, columns=list(columns))
+        table = each(pq.read_table(shard / RECORDS, columns=list(columns)))
         table = table.append_column("shard", pa.array([number] * len(table), pa.int32()))
         tables.append(table.append_column("position", pa.array(range(len(table)), pa.int32())))
     order = [(name, "ascending") for name in ("source", "uri", "offset", "id", "row_key")]
