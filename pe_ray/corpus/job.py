@@ -22,6 +22,7 @@ from pe_ray.corpus import pipeline, shards
 from pe_ray.corpus.duplicates import Spread
 from pe_ray.corpus.neardup.job import spread
 from pe_ray.corpus.pipeline import CorpusResult, Say, quiet
+from pe_ray.monitor.memory import give_back
 from pe_ray.store.paths import Home
 
 
@@ -56,4 +57,5 @@ class Cluster:
 def _annotate(table: pa.Table) -> pa.Table:
     for blob in table["work"].to_pylist():
         shards.annotate_part(pickle.loads(blob))  # our own driver's bytes, through Ray's object store
+    give_back()
     return pa.table({"parts": pa.array([len(table)], pa.int64())})

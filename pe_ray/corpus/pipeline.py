@@ -28,6 +28,7 @@ from pe_ray.corpus.duplicates import Spread
 from pe_ray.corpus.quality.tiers import totals
 from pe_ray.corpus.review import Docket, remember
 from pe_ray.errors import UserError
+from pe_ray.monitor.memory import give_back
 from pe_ray.record import digest
 from pe_ray.store.paths import Home
 
@@ -95,6 +96,7 @@ def run(config: Config, home: Home, engine: Engine, say: Say = quiet) -> CorpusR
     clock.add(spent, "balance")
     say(f"corpus: {len(keys)} records; looking for duplicates")
     found = duplicates.find(keys, folders, config.corpus, home, engine.spread)
+    give_back()
     clock.add(spent, "de-duplicate")
     docket = Docket.load(home, config.corpus)
     for problem in docket.problems:

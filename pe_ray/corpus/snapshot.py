@@ -49,6 +49,7 @@ from pe_ray.corpus.quality import crisis
 from pe_ray.corpus.shards import RECORDS, intact, tier_costs
 from pe_ray.corpus.split import SIDES
 from pe_ray.errors import GateNotMet, ManifestError
+from pe_ray.monitor.memory import give_back
 from pe_ray.record import RECORD_SCHEMA, REJECT_SCHEMA, digest
 from pe_ray.store import manifest
 from pe_ray.store.corpora import open_corpus
@@ -64,6 +65,8 @@ DECISION_NAMES = (
     *("id", "source", "uri", "offset", "shard", "position"),
     *("status", "stage", "reason", "held_for", "copies", "split", "decided_by"),
 )
+SLICE_NAMES = ("shard", "position", "held_for", "decided_by", "merged", "split", "copies")
+"""What a file of records is written from, besides the shards."""
 
 
 class Refused(GateNotMet):
@@ -185,6 +188,7 @@ def _write(draft: Draft, ledger: Ledger, home: Home, stage: dict[str, Any], spre
         for seconds in spread(write_slice, _slices(draft, out / "records")):
             draft.spent["write"] += seconds
         _write_review(draft, out / "review.parquet")
+        give_back()  # what follows is when this process is at its largest
         _write_account(draft, ledger, home, out.path, stage)
         facts = card.facts_of(
             draft.config.corpus, draft.decided.table, pq.read_table(out / "clusters.parquet"), stage, _splits(draft)
@@ -220,6 +224,13 @@ def fetch(rows: pa.Table, shards: Sequence[Path], checks: CheckConfig) -> pa.Tab
         order.append(here)
     table = pa.concat_tables(pieces) if pieces else RECORD_SCHEMA.empty_table()
     table = table.take(pa.array(np.argsort(np.concatenate(order or [np.empty(0, np.int64)]), kind="stable")))
+    starts = range(0, len(table), ROW_GROUP_RECORDS)
+    told = [_told(table.slice(at, ROW_GROUP_RECORDS), rows.slice(at, ROW_GROUP_RECORDS), checks) for at in starts]
+    return pa.concat_tables(told) if told else table
+
+
+def _told(table: pa.Table, rows: pa.Table, checks: CheckConfig) -> pa.Table:
+    """A few records with what was decided written into them; as Python objects a whole file of them would be large."""
     held = [bool(h) for h in rows["held_for"].to_pylist()]
     verdicts = [_passed(v, h, checks) for v, h in zip(table["verdicts"].to_pylist(), held, strict=True)]
     metadata = [
@@ -265,7 +276,7 @@ def _passed(verdicts: list[dict[str, Any]], held: bool, checks: CheckConfig) -> 
 def _slices(draft: Draft, folder: Path) -> list[Slice]:
     kept, checks = draft.with_status(KEPT), draft.config.corpus.checks
     return [
-        Slice(rows, tuple(draft.shards), folder / f"{number:05d}.parquet", checks)
+        Slice(rows.select(SLICE_NAMES), tuple(draft.shards), folder / f"{number:05d}.parquet", checks)
         for number, rows in enumerate(_batches(kept))
     ]
 

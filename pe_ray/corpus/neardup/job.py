@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 import ray
 
 from pe_ray.corpus.neardup.clusters import Clusters, near_duplicates_of
+from pe_ray.monitor.memory import give_back
 
 AHEAD = 2
 """Tasks in flight for each core of the cluster."""
@@ -67,7 +68,10 @@ def spread(function: Callable[[Any], Any], items: Sequence[Any]) -> Iterator[Any
 
 @ray.remote
 def _call(function: Callable[[Any], Any], item: Any) -> Any:
-    return function(item)
+    try:
+        return function(item)
+    finally:
+        give_back()
 
 
 def _cores() -> int:
