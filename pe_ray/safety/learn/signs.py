@@ -19,7 +19,7 @@ from pe_ray.safety.normalise import fold
 
 WORD = re.compile(r"[a-z0-9']+|[^\sa-z0-9']")
 SENTENCE = re.compile(r"[.?!\n]")
-MOST_CONCEPTS = 14
+MOST_CONCEPTS = 20
 """Of one sentence; a longer one is a list or a paragraph without full stops, and its pairs say little."""
 
 

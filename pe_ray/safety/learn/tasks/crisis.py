@@ -118,6 +118,6 @@ TASK = Task(
     ),
     read=read,
     figures=figures,
-    fit=Fit(strength=4.0, balanced=False, folds=5, keep=60_000, false_alarm=(0.02, 0.06, 0.005)),
+    fit=Fit(strength=2.0, balanced=False, folds=5, keep=60_000, false_alarm=(0.02, 0.06, 0.02)),
     min_words=2,
 )
