@@ -56,11 +56,23 @@ def cluster(tmp_path: Path) -> Iterator[dict[str, str]]:
                     break
             assert head.poll() is None, (tmp_path / "head.log").read_text()
             time.sleep(1)
-        yield {**environ, "RAY_ADDRESS": f"http://127.0.0.1:{dashboard}", "PE_RAY_HOME": str(tmp_path / "home")}
+        environ |= {"RAY_ADDRESS": f"http://127.0.0.1:{dashboard}"}
+        _takes_jobs(environ)
+        yield {**environ, "PE_RAY_HOME": str(tmp_path / "home")}
     finally:
         os.killpg(head.pid, signal.SIGTERM)
         head.wait(60)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _takes_jobs(environ: dict[str, str]) -> None:
+    """The dashboard answers some seconds before the agent is there that starts jobs."""
+    for _ in range(30):
+        tried = subprocess.run([str(RAY), "job", "submit", "--", "true"], env=environ, capture_output=True, text=True)
+        if tried.returncode == 0:
+            return
+        time.sleep(1)
+    raise AssertionError(tried.stdout + tried.stderr)
 
 
 @pytest.mark.slow
