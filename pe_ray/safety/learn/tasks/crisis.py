@@ -1,7 +1,7 @@
 """Danger in a message, for triage to ask about when no rule has spoken.
 
-It learnt from sentences that were written for it, by class and form, and from everyday texts as a background. Neither
-holds a text of the suites that it is measured on.
+It learnt from sentences that were written for it, by class and form and by several writers (`voice`), and from everyday
+texts as a background. Neither holds a text of the suites that it is measured on.
 """
 
 from __future__ import annotations
@@ -102,15 +102,16 @@ def _lines(path: Path) -> list[dict[str, Any]]:
 TASK = Task(
     name="crisis",
     version=1,
-    purpose="Whether a short English message may speak of a danger to somebody, and of which class; a question to ask, "
-    "never a level above 2.",
+    purpose="Whether a short English message may speak of a danger to somebody, of which class, and whether it is "
+    "grave: a question to ask, or the safe reply where it is very sure; never an emergency.",
     labels=LABELS,
     recipe=Recipe(view="signs", words=3, skips=True, letters=(3, 5)),
     sources=(DANGER, HARMLESS, EMOTIONS, STRESS, CHAT),
     split="Everything here is training data. Weights are fitted on all of it; calibration and thresholds come from "
     "five folds over distinct texts. It is measured on the suites of pe_ray/evaluate, of which it has seen no text.",
     limits=(
-        "It has read some two thousand sentences of one author and misses most of what is only hinted at.",
+        "It has read some six thousand sentences of seven writers, all of them language models, and misses most of "
+        "what is only hinted at.",
         "An ordinary sentence about family, food or the body is at times taken for a danger, and so are denials.",
         "It reads English, one message at a time, and knows no irony, no story and no context.",
         "It finds words that resemble those of danger. A message that it passes is not safe.",
