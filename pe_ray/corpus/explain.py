@@ -77,8 +77,12 @@ def explain(home: Home, ref: str, name: str | None = None) -> Story:
 
 
 def corpora(home: Home, name: str | None = None) -> list[Path]:
-    """Folders of finished and refused corpora, the newest first."""
-    found = [p.parent for p in (home.root / "corpora").glob(f"{name or '*'}/**/decisions.parquet")]
+    """Folders of finished and refused corpora, the newest first. Raises UserError for a name that no corpus has."""
+    root = home.root / "corpora"
+    names = sorted(p.name for p in root.glob("*") if p.is_dir())
+    if name is not None and name not in names:
+        raise UserError(f"corpus={name}: no corpus of that name; there are {', '.join(names) or 'none'}")
+    found = [p.parent for p in root.glob(f"{name or '*'}/**/decisions.parquet")]
     return sorted((p for p in found if not p.name.startswith(".")), key=lambda p: -p.stat().st_mtime)
 
 

@@ -223,5 +223,11 @@ def test_the_newest_corpus_that_knows_it_tells(file: Path, home: Home, built: Co
     other = build(one_source(file, "edge_case", name="other", min_processed=0.5), home)
     assert explain(home, id_at(other, KEPT)).corpus == "other"
     assert explain(home, id_at(built, KEPT), "therapy").corpus == "therapy"
-    with pytest.raises(UserError, match="is not in corpus third"):
+    with pytest.raises(UserError, match="corpus=third: no corpus of that name; there are other, therapy"):
         explain(home, id_at(built, KEPT), "third")
+
+
+def test_a_name_that_no_corpus_has_is_refused_with_those_there_are(home: Home) -> None:
+    for name in ("therapi", str(home.root / "corpora" / "therapy")):
+        with pytest.raises(UserError, match=r"no corpus of that name; there are "):
+            explain(home, "anything.jsonl:1", name)
