@@ -20,8 +20,8 @@ from pe_ray.store.paths import Home
 from tests.corpus.write import THINGS, edge_case, jsonl, nearly, one_source, qa, scenes
 
 ROW = [qa(s) for s in scenes(12)]
-BETTER = " The restless piano, the bed, the needle."
-"""Makes an answer to the first scene more specific, and so of higher quality."""
+STOCK = " I'm sorry to hear that, hang in there."
+"""Makes an answer to the first scene less specific, and so of lower quality."""
 
 
 class Found:
@@ -86,9 +86,9 @@ def test_a_near_duplicate_goes_and_its_survivor_and_likeness_are_named(find: Fin
 
 
 def test_the_better_one_stays_whatever_its_place(find: Finder) -> None:
-    better = {**ROW[0], "answer": ROW[0]["answer"] + BETTER}
-    assert find([ROW[0], better]).stays == {1: 2}
-    assert find([better, ROW[0]]).stays == {2: 1}
+    worse = {**ROW[0], "answer": ROW[0]["answer"] + STOCK}
+    assert find([worse, ROW[0]]).stays == {1: 2}
+    assert find([ROW[0], worse]).stays == {2: 1}
 
 
 def test_the_licence_decides_where_quality_does_not(tmp_path: Path, home: Home) -> None:
@@ -106,7 +106,7 @@ def test_the_licence_decides_where_quality_does_not(tmp_path: Path, home: Home) 
 
 def test_a_record_that_is_out_already_removes_nobody(find: Finder) -> None:
     """An evaluation set holds the better one's words: it must not take the other with it."""
-    found = find([ROW[0], {**ROW[0], "answer": ROW[0]["answer"] + BETTER}])
+    found = find([{**ROW[0], "answer": ROW[0]["answer"] + STOCK}, ROW[0]])
     at = found.keys.schema.get_field_index("contaminated")
     marks = pa.array([None, "bench: item 1"], pa.string())
     keys = found.keys.set_column(at, "contaminated", marks)
@@ -117,7 +117,8 @@ def test_a_record_that_is_out_already_removes_nobody(find: Finder) -> None:
 
 def test_an_exact_duplicate_of_a_near_duplicate_is_told_as_near(find: Finder) -> None:
     """Lines 1 and 2 are equal and lose to 3: nothing may say that 2 is the same text as 3."""
-    found = find([ROW[0], ROW[0], {**ROW[0], "answer": ROW[0]["answer"] + BETTER}])
+    worse = {**ROW[0], "answer": ROW[0]["answer"] + STOCK}
+    found = find([worse, worse, ROW[0]])
     assert found.stays == {1: 3, 2: 3}
     assert found.kinds == {1: "near", 2: "near"}
     likeness = found.found.likeness.tolist()
@@ -134,7 +135,7 @@ def test_near_off_leaves_exact_ones(find: Finder) -> None:
 
 
 def test_the_threshold_is_in_effect(find: Finder) -> None:
-    rows = [ROW[0], {**ROW[0], "answer": ROW[0]["answer"] + BETTER}]
+    rows = [ROW[0], {**ROW[0], "answer": ROW[0]["answer"] + STOCK}]
     assert find(rows, threshold=0.7).kinds
     assert not find(rows, threshold=0.97).kinds
 

@@ -105,11 +105,11 @@ def test_an_approved_record_is_decided_on_like_any_other(tmp_path: Path, home: H
 
 
 def test_an_approved_record_must_still_pass_the_checks(tmp_path: Path, home: Home) -> None:
-    run = source(tmp_path, checks={**NO_THRESHOLDS, "generic_min": 1.0})
+    run = source(tmp_path, checks={**NO_THRESHOLDS, "appropriateness_min": 1.0})
     held_id = by_category(build(run, home))
     decide(home, reviewer(home), held_id)
     again = build(run, home)
-    assert rejects(again)[held_id][0] == "generic"
+    assert rejects(again)[held_id][0] == "appropriateness"
     assert balanced(again)
 
 
