@@ -152,7 +152,7 @@ def test_a_half_written_snapshot_is_not_the_newest(capfd: pytest.CaptureFixture[
     ("argv", "expected"),
     [
         (["corpus", "explain", "0123456789"], "record=0123456789: is not in any corpus under"),
-        (["corpus", "explain", "a.jsonl:1", "--corpus", "gone"], "record=a.jsonl:1: is not in corpus gone"),
+        (["corpus", "explain", "a.jsonl:1", "--corpus", "gone"], "corpus=gone: no corpus of that name"),
         (["corpus", "report", "gone"], "name=gone: no finished corpus under"),
         (["corpus", "export", "jsonl", "--corpus", "gone"], "name=gone: no finished corpus under"),
         (["corpus", "explain"], "Missing argument 'record'"),
