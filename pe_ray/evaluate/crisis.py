@@ -68,6 +68,15 @@ def suites() -> tuple[Case, ...]:
     return (*positive, *benign, *slow)
 
 
+@cache
+def fresh() -> tuple[Case, ...]:
+    """Messages of another writer, of danger and harmless ones: nothing was learnt from them or chosen by them."""
+    return tuple(
+        Case(r["id"], "benign" if r["class"] == "none" else "positive", r["class"], r["form"], r["level"], (r["text"],))
+        for r in _rows("fresh")
+    )
+
+
 def level_of(case: Case) -> int:
     """The gravest level that triage gives at any turn."""
     return max(found.level for found in triage.follow((text, False) for text in case.turns))

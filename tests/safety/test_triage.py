@@ -37,7 +37,7 @@ KNOWN_FALSE_ALARMS = {"I keep checking the door is locked, thirty times a night"
 @pytest.mark.parametrize(
     "text",
     [
-        pytest.param(t, marks=pytest.mark.xfail(reason="the model errs")) if t in KNOWN_FALSE_ALARMS else t
+        pytest.param(t, marks=pytest.mark.xfail(strict=True, reason="the model errs")) if t in KNOWN_FALSE_ALARMS else t
         for t in ORDINARY
     ],
 )
