@@ -1,8 +1,8 @@
 """Judges of texts: what it costs to load a model, to judge one message, a batch, and a long stream, on one core.
 
 Crisis, bias and emotion judge together, as a message is judged: triage with its rules and its model, the rules and the
-model of bias, the model of emotion. Messages are what clients say in the dialogues of the corpus bench; no message is
-judged twice within a figure. Memory is measured in a process of its own, after a tenth of the stream and at its end.
+model of bias (which reads sentences that name a group), the model of emotion. Messages are what clients say in the
+dialogues of the corpus bench, some with a sentence about a group; none is judged twice within a figure. Memory is measured in a process of its own, after a tenth of the stream and at its end.
 """
 
 from __future__ import annotations
@@ -24,6 +24,20 @@ BOUND_P95_MS, BOUND_RATE, BOUND_LOAD_MS, BOUND_GROWTH = 25.0, 2_000.0, 50.0, 1.1
 WARM_UP = 200
 LOADS = 7
 STREAM_BATCH = 1000
+NAMES_A_GROUP = 4
+"""Of the questions of CounselChat 26 in 100 name a group."""
+ABOUT = (
+    "The other women at work seem to manage.",
+    "My brother is gay and has not told our parents.",
+    "We are Muslims, and my aunt expects me to marry this year.",
+    "Most of the men in my family never talk about such things.",
+    "As an immigrant I never know which form to fill in.",
+    "The old people in the choir are kinder to me than my friends.",
+    "My daughter is autistic, and her teacher shouts.",
+    "I am a Black woman in an office of forty.",
+    "He says that girls always make a fuss.",
+    "Our neighbours are refugees and I help them with letters.",
+)
 
 Judge = Callable[[Sequence[str]], object]
 
@@ -51,20 +65,24 @@ def run(args: argparse.Namespace) -> list[Result]:
 
 def judges() -> Mapping[str, Judge]:
     """What judges a message, by name."""
-    from pe_ray.safety import bias, emotion, triage
-    from pe_ray.safety.learn import load
+    from pe_ray.safety import bias, emotion, prejudice, triage
 
-    model = load("bias")
     return {
         "crisis": lambda texts: triage.follow_all([[(text, False)] for text in texts]),
-        "bias": lambda texts: (list(map(bias.assess, texts)), model.judge(texts)),
+        "bias": lambda texts: (list(map(bias.assess, texts)), prejudice.read(texts)),
         "emotion": emotion.read,
     }
 
 
 def messages(num: int) -> list[str]:
-    """What clients say in the bench's dialogues, two to four sentences, the same each time."""
-    return [said("standard", n, seed=5)[0] for n in range(num)]
+    """What clients say, two to five sentences, the same each time."""
+    return [message(n, seed=5) for n in range(num)]
+
+
+def message(number: int, seed: int) -> str:
+    """What a client says in the bench's dialogues; every fourth names a group in a sentence more."""
+    text = said("standard", number, seed)[0]
+    return text if number % NAMES_A_GROUP else f"{text} {ABOUT[number // NAMES_A_GROUP % len(ABOUT)]}"
 
 
 def _loading(name: str) -> Result:
@@ -96,6 +114,9 @@ def _one_by_one(told: Sequence[Judge], texts: Sequence[str]) -> list[Result]:
 
 
 def _batch(told: Mapping[str, Judge], texts: Sequence[str]) -> list[Result]:
+    from pe_ray.safety.groups import names_group
+    from pe_ray.safety.normalise import fold
+
     found, spent_s = [], 0.0
     for name, judge in told.items():
         began = time.process_time()
@@ -105,10 +126,12 @@ def _batch(told: Mapping[str, Judge], texts: Sequence[str]) -> list[Result]:
         spent_s += took_s
         found.append(measured(f"{name}.texts_per_cpu_s", len(texts) / took_s, "texts/CPU s", "higher"))
     words = sum(len(t.split()) for t in texts) / len(texts)
+    about = sum(names_group(fold(t).split()) for t in texts)
     return [
         *found,
         measured("together.texts_per_cpu_s", len(texts) / spent_s, "texts/CPU s", "higher", BOUND_RATE),
         measured("texts.mean_words", words, "words", "higher"),
+        measured("texts.name_a_group", about / len(texts), "share", "higher"),
     ]
 
 
@@ -147,7 +170,7 @@ def _batches(texts: Iterator[str]) -> Iterator[list[str]]:
 
 
 def _endless(texts: int) -> Iterator[str]:
-    return (said("standard", n, seed=6)[0] for n in range(texts))
+    return (message(n, seed=6) for n in range(texts))
 
 
 if __name__ == "__main__":

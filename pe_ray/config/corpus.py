@@ -97,6 +97,9 @@ class CheckConfig(Section):
     """Least appropriateness of what a helper says in a difficult moment."""
     evidence_min: float = Field(0.3, ge=0, le=1)
     """Least agreement of statements about disorders and techniques with what is known."""
+    prejudice_min: float = Field(0.0, ge=0, le=1)
+    """Least respect of the assistant's sentences about a group, as a small model sees it; at 0 it is told and removes
+    nothing."""
     authenticity_min: float = Field(0.2, ge=0, le=1)
     """Least fit of a helper's tone to a client's feeling."""
     review_level: int = Field(2, ge=1, le=4)

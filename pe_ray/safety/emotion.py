@@ -8,7 +8,6 @@ does not import it, and a test says so. Short texts and other languages get no f
 
 from __future__ import annotations
 
-import math
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,7 +16,7 @@ from functools import cache
 import numpy as np
 
 from pe_ray.safety.learn import Model, load
-from pe_ray.safety.learn.abstain import reasons
+from pe_ray.safety.learn.abstain import too_short
 from pe_ray.safety.rules import read as data
 
 TONE_WORDS = 20
@@ -50,30 +49,35 @@ class Emotion:
 def read(texts: Sequence[str], tone_words: int = TONE_WORDS) -> list[Emotion]:
     """Emotions of texts of any kind."""
     judged = model().judge(texts)
-    short = reasons(texts, tone_words)
+    short = ["" if j.abstained else too_short(text, tone_words) for text, j in zip(texts, judged, strict=True)]
+    toned = [n for n, (j, why) in enumerate(zip(judged, short, strict=True)) if not (j.abstained or why)]
+    told = dict(zip(toned, tones([judged[n].scores for n in toned]), strict=True))
     found = []
-    for judgement, why in zip(judged, short, strict=True):
+    for n, (judgement, why) in enumerate(zip(judged, short, strict=True)):
         if judgement.abstained:
             found.append(Emotion(abstained=True, reason=judgement.reason))
             continue
         scores = judgement.scores
         labels = tuple(sorted(judgement.labels, key=lambda name: -scores[name]))
-        found.append(Emotion(scores, labels, None if why else tone(scores), reason=why))
+        found.append(Emotion(scores, labels, told.get(n), reason=why))
     return found
 
 
-def tone(scores: Mapping[str, float]) -> Tone:
+def tones(scores: Sequence[Mapping[str, float]]) -> list[Tone]:
     """Valence and arousal: the mean over the emotions by probability, with the variance within and between them."""
+    if not scores:
+        return []
     table = affect()
-    weight_L = np.array([scores[name] for name in table])
+    weight_NL = np.array([[each[name] for name in table] for each in scores])
+    share_NL = weight_NL / np.maximum(weight_NL.sum(axis=1, keepdims=True), 1e-9)
     place_L3 = np.array(list(table.values()))
-    share_L = weight_L / max(weight_L.sum(), 1e-9)
     found = []
     for place_L in (place_L3[:, 0], place_L3[:, 1]):
-        mean = float(share_L @ place_L)
-        variance = float(share_L @ (place_L3[:, 2] ** 2 + (place_L - mean) ** 2))
-        found += [round(mean, 4), round(math.sqrt(variance), 4)]
-    return Tone(*found)
+        mean_N = share_NL @ place_L
+        apart_NL = place_L - mean_N[:, None]
+        variance_N = (share_NL * (place_L3[:, 2] ** 2 + apart_NL**2)).sum(axis=1)
+        found += [mean_N, np.sqrt(variance_N)]
+    return [Tone(*row) for row in np.round(np.stack(found, axis=1), 4).tolist()]
 
 
 @cache

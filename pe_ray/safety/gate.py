@@ -11,7 +11,7 @@ so it changes what a text costs and never what is found in it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from operator import or_
@@ -19,11 +19,16 @@ from re import _constants as sre  # type: ignore[attr-defined]
 from re import _parser as sre_parser  # type: ignore[attr-defined]
 from typing import Any
 
+from pe_ray.safety.stems import FUNCTION_WORDS
+
 MOST_SPELLINGS = 400
 """A row of letters with more spellings than this is cut in two."""
 LEAST_LETTERS = 2
 """A shorter fragment says nothing, unless it is a whole word."""
 KNOWN_WORDS, LONG_WORD = 1 << 16, 40
+
+COMMON = "".join(f"^{word}$" for word in sorted(FUNCTION_WORDS | {"going", "want", "got", "get", "said", "like"}))
+"""Words that stand in most texts, as fragments see them."""
 
 Clause = frozenset[str]
 Patterns = Sequence[tuple[int, int]]
@@ -36,11 +41,11 @@ MARKED = re.compile("[a-z0-9^$]+")
 class Gate:
     """Many rules by what their patterns need, each pattern filed under its most telling clause."""
 
-    patterns: dict[int, list[tuple[int, int]]]
-    """Bit of a clause -> the patterns that are filed under it; 0 for those without a clause."""
-    keys: int
-    """All bits under which a pattern is filed."""
+    patterns: Patterns
+    loose: tuple[int, ...]
+    """Places of the patterns without a clause: they always could match."""
     masks: Masks
+    filed: Filed
 
     @classmethod
     def of(cls, rules: Iterable[tuple[Sequence[str], Sequence[str]]]) -> Gate:
@@ -49,17 +54,20 @@ class Gate:
         Patterns are taken to stand between word boundaries.
         """
         bits: dict[Clause, int] = {}
-        filed: dict[int, list[tuple[int, int]]] = {}
+        found: list[tuple[int, int]] = []
+        under: dict[int, list[int]] = {}
         for number, (patterns, needs) in enumerate(rules):
             for clauses in ({*required(p), *_any_of(needs)} for p in patterns):
                 mask = reduce(or_, (bits.setdefault(c, 1 << len(bits)) for c in clauses), 0)
                 key = bits[max(clauses, key=_worth)] if clauses else 0
-                filed.setdefault(key, []).append((mask, number))
+                under.setdefault(key, []).append(len(found))
+                found.append((mask, number))
         fragments: dict[str, int] = {}
         for clause, bit in bits.items():
             for fragment in clause:
                 fragments[fragment] = fragments.get(fragment, 0) | bit
-        return cls(filed, reduce(or_, filed, 0), Masks(fragments))
+        loose, masks = tuple(under.pop(0, ())), Masks(fragments)
+        return cls(tuple(found), loose, masks, Filed(masks, under))
 
     def read(self, text: str) -> int:
         """Bits that a folded text sets."""
@@ -67,21 +75,23 @@ class Gate:
 
     def narrow(self, text: str) -> Patterns:
         """The patterns that could match somewhere in a folded text, or in a part of it."""
-        mask = self.read(text)
-        found = list(self.patterns.get(0, ()))
-        rest = mask & self.keys
-        while rest:
-            bit = rest & -rest
-            rest ^= bit
-            found += [pattern for pattern in self.patterns[bit] if pattern[0] & mask == pattern[0]]
-        return found
+        return self.within(text.split(), self.read(text))
+
+    def within(self, words: Iterable[str], mask: int) -> Patterns:
+        """`narrow` of a text that was split into words and read."""
+        places = set(self.loose).union(*map(self.filed.__getitem__, set(words)))
+        return [(needed, number) for needed, number in map(self.patterns.__getitem__, places) if needed & mask == needed]
 
     def possible(self, text: str, among: Patterns | None = None) -> list[int]:
         """Numbers of the rules that could match in a folded text, in order; `among` narrowed patterns, or all."""
         if among is None:
             return sorted({number for _, number in self.narrow(text)})
-        mask = self.read(text)
-        return sorted({number for needed, number in among if needed & mask == needed})
+        return allowed(among, self.read(text))
+
+
+def allowed(among: Patterns, mask: int) -> list[int]:
+    """Numbers of the rules whose patterns a text with these bits does not rule out, in order."""
+    return sorted({number for needed, number in among if needed & mask == needed})
 
 
 class Masks(dict[str, int]):
@@ -110,6 +120,27 @@ class Masks(dict[str, int]):
             for end in range(start + LEAST_LETTERS, min(len(marked), start + self.longest) + 1)
         )
         return reduce(or_, (self.bits.get(part, 0) for part in parts), 0)
+
+
+class Filed(dict[str, frozenset[int]]):
+    """Word -> places of the patterns that are filed under one of its bits; remembered as masks are."""
+
+    def __init__(self, masks: Masks, under: Mapping[int, Sequence[int]]) -> None:
+        super().__init__()
+        self.masks, self.under = masks, under
+        self.every = reduce(or_, under, 0)
+
+    def __missing__(self, word: str) -> frozenset[int]:
+        rest, places = self.masks[word] & self.every, set[int]()
+        while rest:
+            bit = rest & -rest
+            rest ^= bit
+            places.update(self.under[bit])
+        if len(self) >= KNOWN_WORDS:
+            self.clear()
+        if len(word) <= LONG_WORD:
+            self[word] = frozenset(places)
+        return frozenset(places)
 
 
 @dataclass(frozen=True)
@@ -224,9 +255,9 @@ def _shortest(fragments: Iterable[str]) -> Clause:
     return frozenset(w for w in found if not any(v != w and v in w for v in found))
 
 
-def _worth(clause: Clause) -> tuple[int, int]:
-    """Which clause lets fewer texts through, roughly: of long fragments, and of few."""
-    return min(map(len, clause)), -len(clause)
+def _worth(clause: Clause) -> tuple[int, int, int]:
+    """Which clause lets fewer texts through, roughly: with few small words, of long fragments, and of few."""
+    return -sum(map(COMMON.count, clause)), min(map(len, clause)), -len(clause)
 
 
 def _begins_apart(nodes: Any, outer: bool, reverse: bool = False) -> bool:

@@ -36,6 +36,8 @@ class Lists:
     alike: dict[str, str]
     """Word -> the one that stands for it and its pair."""
     kin: frozenset[str]
+    starts: frozenset[str]
+    """First words of a mention."""
     any: frozenset[str]
     """Every word that is a mention, begins one, or has another in its place: all others stay as they are."""
 
@@ -56,7 +58,7 @@ def masked(tokens: Sequence[str], kin: bool = False) -> list[str]:
             found.append(token)
             n += 1
             continue
-        size = _size(tokens, n, lists) or (kin and token in lists.kin)
+        size = (token in lists.starts and _size(tokens, n, lists)) or (kin and token in lists.kin)
         if size:
             found.append(GROUP)
             n += size
@@ -66,11 +68,24 @@ def masked(tokens: Sequence[str], kin: bool = False) -> list[str]:
     return found
 
 
+def names_group(tokens: Sequence[str]) -> bool:
+    """Whether any group is mentioned."""
+    lists = _lists()
+    if lists.starts.isdisjoint(tokens):
+        return False
+    return any(_size(tokens, n, lists) for n, token in enumerate(tokens) if token in lists.starts)
+
+
+def first_words() -> frozenset[str]:
+    """The words with which a mention of a group can begin."""
+    return _lists().starts
+
+
 def _size(tokens: Sequence[str], n: int, lists: Lists) -> int:
     """How many tokens from n on are one mention of a group; 0 for none."""
     token = tokens[n]
     for phrase in lists.phrases.get(token, ()):
-        if len(phrase) == 1 or tuple(tokens[n : n + len(phrase)]) == phrase:
+        if len(phrase) == 1 or (tokens[n + 1 : n + 2] == [phrase[1]] and tuple(tokens[n : n + len(phrase)]) == phrase):
             return len(phrase)
     if token not in lists.adjectives:
         return 0
@@ -102,5 +117,7 @@ def _lists() -> Lists:
     alike |= {word: name for name, words in data["alike"].items() for word in words.split()}
     longest_first = {first: tuple(sorted(set(found), key=len, reverse=True)) for first, found in phrases.items()}
     kin = frozenset(data["kin"])
-    every = frozenset({*longest_first, *adjectives, *alike, *kin})
-    return Lists(longest_first, frozenset(adjectives), frozenset(plain), frozenset(data["people"]), alike, kin, every)
+    starts = frozenset({*longest_first, *adjectives})
+    every = frozenset({*starts, *alike, *kin})
+    people = frozenset(data["people"])
+    return Lists(longest_first, frozenset(adjectives), frozenset(plain), people, alike, kin, starts, every)

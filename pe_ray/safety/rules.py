@@ -112,8 +112,11 @@ class RuleSet:
 
         `among`: the patterns to which the gate has narrowed a text that holds this one.
         """
-        likely = (self.rules[i] for i in self.gate.possible(text, among))
-        return [r for r in likely if any(n in text for n in r.needs)]
+        return self.needed(text, self.gate.possible(text, among))
+
+    def needed(self, text: str, numbers: Sequence[int]) -> list[Rule]:
+        """Those of the rules with these numbers of which a substring that they need is in the text."""
+        return [r for r in map(self.rules.__getitem__, numbers) if any(n in text for n in r.needs)]
 
 
 @cache

@@ -22,10 +22,12 @@ import hashlib
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache, reduce
 from itertools import pairwise
+from operator import or_
 
 from pe_ray.safety import context, danger
-from pe_ray.safety.gate import Patterns, Sieve
+from pe_ray.safety.gate import Gate, Sieve, allowed
 from pe_ray.safety.normalise import fold, normalise
 from pe_ray.safety.rules import KEEP, TRIAGE_FILES, Combination, Rule, RuleSet, any_of, load, words
 
@@ -40,7 +42,8 @@ CALM_TURNS = 3
 
 _TALK = words()["conversation"]
 ASKED, YES, DENIAL = (any_of(_TALK[name]) for name in ("asked", "yes", "denial"))
-MAY_ASK, MAY_DENY = Sieve.of(_TALK["asked"]), Sieve.of(_TALK["denial"])
+MAY_ASK = Sieve.of(_TALK["asked"])
+SENTENCE_END = re.compile(r"(?:[.?!\n] ?)+")
 
 
 @dataclass(frozen=True)
@@ -145,9 +148,8 @@ def assess(
     """
     if role != "user":
         return NOTHING
-    rules = load(*TRIAGE_FILES)
-    earlier = [_read(t, rules) for t in history[-MAX_HISTORY:]]
-    return _judge(_read(text, rules), text, asks(asked), earlier, _remember(earlier, before or Sticky()))
+    earlier = [_read(t) for t in history[-MAX_HISTORY:]]
+    return _judge(_read(text), text, asks(asked), earlier, _remember(earlier, before or Sticky()))
 
 
 def follow(said: Iterable[tuple[str, bool]]) -> Iterator[Assessment]:
@@ -161,7 +163,7 @@ def follow(said: Iterable[tuple[str, bool]]) -> Iterator[Assessment]:
 def follow_all(conversations: Sequence[Sequence[tuple[str, bool]]]) -> list[list[Assessment]]:
     """`follow` for many conversations, with one look of the model at all that the rules left open."""
     texts = [text for said in conversations for text, _ in said]
-    readings = iter(_read_all(texts, load(*TRIAGE_FILES)))
+    readings = iter(_read_all(texts))
     return [list(_follow([(text, asked, next(readings)) for text, asked in said])) for said in conversations]
 
 
@@ -231,19 +233,19 @@ def _assessment(reading: _Reading, state: Sticky) -> Assessment:
     return Assessment(max(reading.level, state.level), tuple(classes), tuple(names), spans, state, other)
 
 
-def _read(text: str, rules: RuleSet) -> _Reading:
+def _read(text: str) -> _Reading:
     """Read one message; conversations repeat theirs, so readings are kept, under a digest and never the words."""
-    key = hashlib.sha256(rules.version.encode() + text.encode("utf-8", "surrogatepass")).digest()
+    key = hashlib.sha256(load(*TRIAGE_FILES).version.encode() + text.encode("utf-8", "surrogatepass")).digest()
     if (known := _READINGS.get(key)) is not None:
         return known
     if len(_READINGS) >= KEPT_READINGS:
         _READINGS.pop(next(iter(_READINGS)), None)
-    return _READINGS.setdefault(key, _read_all([text], rules)[0])
+    return _READINGS.setdefault(key, _read_all([text])[0])
 
 
-def _read_all(texts: Sequence[str], rules: RuleSet) -> list[_Reading]:
+def _read_all(texts: Sequence[str]) -> list[_Reading]:
     """The rules read every message, and the model those in which they found less than 3."""
-    read = [_read_anew(text, rules) for text in texts]
+    read = [_read_anew(text) for text in texts]
     readings = [reading for reading, _ in read]
     left = [n for n, reading in enumerate(readings) if reading.level < 3 and not reading.explained]
     for n, sign in zip(left, danger.read([read[n][1] for n in left]), strict=True):
@@ -252,41 +254,64 @@ def _read_all(texts: Sequence[str], rules: RuleSet) -> list[_Reading]:
     return readings
 
 
-def _read_anew(text: str, rules: RuleSet) -> tuple[_Reading, str]:
+@dataclass(frozen=True)
+class _Watch:
+    """All that is looked for in a message, behind one gate: its words are looked up once."""
+
+    gate: Gate
+    rules: RuleSet
+    idioms: tuple[Rule, ...]
+
+
+@cache
+def _watch() -> _Watch:
+    rules, idioms = load(*TRIAGE_FILES), load("idioms").rules
+    told = [(r.patterns, r.needs) for r in (*rules.rules, *idioms)]
+    return _Watch(Gate.of([*told, (_TALK["denial"], ())]), rules, idioms)
+
+
+def _read_anew(text: str) -> tuple[_Reading, str]:
     """What the rules find, and what is left for the model: the text without its figures of speech."""
+    watch = _watch()
     plain = fold(text)
-    among = rules.gate.narrow(plain)
-    masked = _mask_idioms(plain)
+    sentences = list(_sentences(plain))
+    masks = [watch.gate.read(s) for _, s in sentences]
+    likely = watch.gate.within(plain.split(), reduce(or_, masks, 0))
+    num_rules, numbers = len(watch.rules.rules), {number for _, number in likely}
+    masked = _mask_idioms(plain, [rule for n, rule in enumerate(watch.idioms, num_rules) if n in numbers])
     rest = text if masked == plain else masked.replace("_", "")
+    denies = num_rules + len(watch.idioms) in numbers and DENIAL.search(masked) is not None
+    among = [pattern for pattern in likely if pattern[1] < num_rules]
     if not among:
-        return (_Reading((), True) if _denies(masked) else CALM), rest
-    sentences = list(_sentences(masked))
-    hits = [h for i, _ in enumerate(sentences) for h in _sentence_hits(i, sentences, rules, among)]
+        return (_Reading((), True) if denies else CALM), rest
+    if masked != plain:
+        sentences = list(_sentences(masked))
+        masks = [watch.gate.read(s) for _, s in sentences]
+    hits = [
+        hit
+        for i, mask in enumerate(masks)
+        for hit in _sentence_hits(i, sentences, watch.rules.needed(sentences[i][1], allowed(among, mask)))
+    ]
     if hits:
         folded = normalise(text)  # tells where the words stood
         hits = [replace(h, span=folded.origin(*h.span)) for h in hits]
-        hits += _near(rules, hits)
-    return _Reading(tuple(hits), any(h.denied for h in hits) or _denies(masked)), rest
-
-
-def _denies(folded: str) -> bool:
-    return MAY_DENY.passes(folded) and DENIAL.search(folded) is not None
+        hits += _near(watch.rules, hits)
+    return _Reading(tuple(hits), denies or any(h.denied for h in hits)), rest
 
 
 def _sentences(text: str) -> Iterator[tuple[int, str]]:
     """(offset, sentence) of normalised text."""
-    bounds = [0, *(m.end() for m in re.finditer(r"(?:[.?!\n] ?)+", text)), len(text)]
+    bounds = [0, *(m.end() for m in SENTENCE_END.finditer(text)), len(text)]
     for start, end in pairwise(bounds):
         if text[start:end].strip():
             yield start, text[start:end]
 
 
-def _sentence_hits(i: int, sentences: Sequence[tuple[int, str]], rules: RuleSet, among: Patterns) -> Iterator[_Hit]:
-    """What the rules find in one sentence; spans count characters of the folded text."""
-    offset, sentence = sentences[i]
-    likely = rules.candidates(sentence, among)
+def _sentence_hits(i: int, sentences: Sequence[tuple[int, str]], likely: Sequence[Rule]) -> Iterator[_Hit]:
+    """What these rules find in one sentence; spans count characters of the folded text."""
     if not likely:
         return
+    offset, sentence = sentences[i]
     before = " ".join(s for _, s in sentences[max(0, i - 2) : i])
     after = sentences[i + 1][1] if i + 1 < len(sentences) else ""
     known: context.Setting | None = None
@@ -365,8 +390,9 @@ def _answer(reading: _Reading, text: str, asked: bool) -> _Reading:
     return replace(reading, hits=(*reading.hits, _Hit(rule, 3, 0, rule.signals, (0, len(text)))))
 
 
-def _mask_idioms(text: str) -> str:
-    """Figures of speech as underscores of the same length, so that no rule sees them."""
-    for rule in load("idioms").candidates(text):
-        text = rule.regex.sub(lambda m: "_" * len(m.group()), text)
+def _mask_idioms(text: str, idioms: Sequence[Rule]) -> str:
+    """These figures of speech as underscores of the same length, so that no rule sees them."""
+    for rule in idioms:
+        if any(need in text for need in rule.needs):
+            text = rule.regex.sub(lambda m: "_" * len(m.group()), text)
     return text

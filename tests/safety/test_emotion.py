@@ -35,10 +35,11 @@ def test_the_spread_of_one_certain_emotion_is_its_own_and_doubt_widens_it() -> N
     table = emotion.affect()
     sure = dict.fromkeys(table, 0.0) | {"joy": 1.0}
     torn = sure | {"grief": 1.0}
-    assert emotion.tone(sure).valence == table["joy"][0]
-    assert emotion.tone(sure).valence_sd == pytest.approx(table["joy"][2])
-    assert emotion.tone(torn).valence_sd > 0.7
-    assert emotion.tone(torn).valence == pytest.approx((table["joy"][0] + table["grief"][0]) / 2)
+    tone, wide = emotion.tones([sure, torn])
+    assert tone.valence == table["joy"][0]
+    assert tone.valence_sd == pytest.approx(table["joy"][2])
+    assert wide.valence_sd > 0.7
+    assert wide.valence == pytest.approx((table["joy"][0] + table["grief"][0]) / 2)
 
 
 def test_a_short_text_has_no_tone_and_says_why() -> None:

@@ -32,7 +32,7 @@ OPENED = (
 
 def check(record: Record, minimum: float = DEFAULT_MIN) -> Verdict:
     """Respect in 0..1 of what the assistant says; the reason names the rules that fired."""
-    return _verdict(_judged(record.text_of("assistant"), record.domain), minimum)
+    return _verdict(own_words(record.text_of("assistant"), record.domain), minimum)
 
 
 def rules() -> Rules:
@@ -49,13 +49,13 @@ def judge(batch: Batch) -> list[Verdict]:
     apart = read.apart.copy()
     other = np.flatnonzero(matching(texts, OPENED) | (np.array(batch.domains, object) == "bias_detection")).tolist()
     if other:
-        judged = [_judged(texts[n], batch.domains[n]) for n in other]
+        judged = [own_words(texts[n], batch.domains[n]) for n in other]
         again = batch.vocabulary.read(judged)
         apart[other] = again.apart
         for n, text, chosen in zip(other, judged, again.likely, strict=True):
             likely[n] = _chosen(text, chosen)
     for n in np.flatnonzero(matching(texts, UNUSUAL) | apart).tolist():
-        likely[n] = [_judged(texts[n], batch.domains[n])]
+        likely[n] = [own_words(texts[n], batch.domains[n])]
     calm = Verdict(NAME, 1.0, True)
     return [_verdict("\n".join(sentences), DEFAULT_MIN) if sentences else calm for sentences in likely]
 
@@ -67,7 +67,7 @@ def _chosen(text: str, sentences: Sequence[int]) -> list[str]:
     return [parts[i] for i in sentences]
 
 
-def _judged(answer: str, domain: str) -> str:
+def own_words(answer: str, domain: str) -> str:
     """The part of an answer that is the assistant's own opinion."""
     return QUOTED.sub(" ", answer.rpartition("\n\n")[2] if domain == "bias_detection" else answer)
 

@@ -25,6 +25,7 @@ from pe_ray.corpus.quality import (
     generic,
     naturalness,
     persona,
+    prejudice,
     tiers,
     transcription,
 )
@@ -33,7 +34,7 @@ from pe_ray.corpus.quality.vocabulary import Vocabulary
 from pe_ray.record import VERDICT_TYPE, Record, Verdict, from_table
 
 CHECKS: tuple[ModuleType, ...] = (coherence, generic, bias, transcription, naturalness, persona)
-SECOND: tuple[ModuleType, ...] = (appropriateness, evidence, authenticity)
+SECOND: tuple[ModuleType, ...] = (appropriateness, evidence, prejudice, authenticity)
 """Checks of the records that they apply to; they come after triage and the markers (`tiers.apply`)."""
 NAMES: tuple[str, ...] = tuple(c.NAME for c in (*CHECKS, *SECOND))
 

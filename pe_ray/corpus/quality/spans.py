@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from pe_ray.corpus.quality import appropriateness, authenticity, evidence, naturalness, words
+from pe_ray.corpus.quality import appropriateness, authenticity, evidence, naturalness, prejudice, words
 from pe_ray.record import Record
 
 MOST = 12
@@ -46,6 +46,7 @@ def _by_check(record: Record) -> Iterator[tuple[str, Iterator[tuple[str, int, in
     rules = ((s.rule, s.message, s.start, s.end) for s in appropriateness.explain_spans(record))
     yield appropriateness.NAME, rules
     yield evidence.NAME, ((c.rule or "agrees", c.message, c.start, c.end) for c in evidence.claims(record))
+    yield prejudice.NAME, prejudice.spans(record)
     yield authenticity.NAME, authenticity.spans(record)
 
 

@@ -22,7 +22,7 @@ import pyarrow as pa
 
 from pe_ray.corpus.columns import with_verdicts
 from pe_ray.corpus.knowledge.facts import Facts
-from pe_ray.corpus.quality import appropriateness, authenticity, evidence
+from pe_ray.corpus.quality import appropriateness, authenticity, evidence, prejudice
 from pe_ray.record import Verdict
 
 FIRST, SECOND, THIRD = "first", "second", "third"
@@ -95,6 +95,7 @@ def _second(known: Facts | None) -> list[tuple[str, Callable[[pa.Table], dict[in
     return [
         (appropriateness.NAME, appropriateness.judge),
         (evidence.NAME, lambda table: evidence.judge(table, known)),
+        (prejudice.NAME, prejudice.judge),
     ]
 
 

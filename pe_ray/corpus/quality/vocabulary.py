@@ -117,7 +117,7 @@ class Vocabulary:
     def __init__(self, rules: Rules) -> None:
         gate = Gate.of(rules)
         self.fragments = gate.masks
-        needed = [mask for filed in gate.patterns.values() for mask, _ in filed]
+        needed = [mask for mask, _ in gate.patterns]
         self.num_masks = 1 + max((mask.bit_length() for mask in needed), default=0) // MASK_BITS
         self.needed = self._split(needed)
         self.epoch = 0

@@ -36,8 +36,8 @@ UNSURE_WORDS, SURE = 6, 0.6
 """With fewer words, or a detector less sure, a text in Latin letters passes for English."""
 WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
 CODE_SIGN = re.compile(r"[{}<>=|\\]|\(\)|::|\w\[|&&|\$\w|;\s*$|;\s*\n|\b\d+;", re.MULTILINE)
-CODE_CHARACTERS = frozenset("{}<>=|\\[;&$\0")
-"""A text without them, and without brackets or colons in pairs, is no code; NUL is looked for on the way."""
+MAY_BE_CODE = re.compile(r"[{}<>=|\\\[;&$\0]|\(\)|::")
+"""A text without any is no code; NUL is looked for on the way."""
 GLANCE_CHARS = 300
 MAX_CODE, LEAST_CODE = 0.25, 3
 """Signs of code to each word, and at the least, from which on a text is code."""
@@ -65,16 +65,25 @@ def reason(text: str, min_words: int = MIN_WORDS) -> str:
         return "no words"
     if not text.isascii() and (script := _script(words)):
         return f"script: {script}"
-    if len(words) < min_words:
-        return f"{len(words)} word{'s' if len(words) > 1 else ''}, fewer than {min_words}"
+    if short := _fewer(words, min_words):
+        return short
     if len(CODE_SIGN.findall(text)) > max(MAX_CODE * len(words), LEAST_CODE - 1):
         return "code"
     return _language(text, words)
 
 
+def too_short(text: str, min_words: int) -> str:
+    """Why a text that is fit to be judged has too few words for something that asks for more, or nothing."""
+    return _fewer(WORD.findall(text), min_words)
+
+
+def _fewer(words: Sequence[str], min_words: int) -> str:
+    return "" if len(words) >= min_words else f"{len(words)} word{'s' if len(words) > 1 else ''}, fewer than {min_words}"
+
+
 def _plainly_english(text: str, min_words: int) -> bool:
     """A look that settles most texts: small words of English, and no sign that code is made of."""
-    if not text.isascii() or not CODE_CHARACTERS.isdisjoint(text) or "()" in text or "::" in text:
+    if not text.isascii() or MAY_BE_CODE.search(text):
         return False
     head = text[:GLANCE_CHARS].lower().split()
     known = sum(map(ENGLISH.__contains__, head))

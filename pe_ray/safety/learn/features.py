@@ -98,7 +98,7 @@ class Reader:
         self._forget()
 
     def _forget(self) -> None:
-        self.numbers: dict[str, int] = {}
+        self.numbers = _Numbers()
         self.hash = np.zeros(0, np.uint64)
         self.marks = np.zeros(0, np.bool_)
         self.counts = np.zeros(0, np.int64)
@@ -112,8 +112,7 @@ class Reader:
             self._forget()
         said = [self.tokens(text) for text in texts]
         flat = list(chain.from_iterable(said))
-        numbers = self.numbers
-        token_T = np.fromiter((numbers.setdefault(t, len(numbers)) for t in flat), np.int64, len(flat))
+        token_T = np.fromiter(map(self.numbers.__getitem__, flat), np.int64, len(flat))
         self._learn()
         text_T = np.repeat(np.arange(len(said)), np.fromiter(map(len, said), np.int64, len(said)))
         row_R, row_text_R = self._rows(token_T, text_T)
@@ -179,6 +178,13 @@ class Reader:
         if not found:
             return np.zeros(0, np.int64), np.zeros(0, np.int64)
         return (np.concatenate(found) & self.mask).astype(np.int64), np.concatenate(owners)
+
+
+class _Numbers(dict[str, int]):
+    """Token -> its number, in the order in which tokens were met."""
+
+    def __missing__(self, token: str) -> int:
+        return self.setdefault(token, len(self))
 
 
 def _hash(token: str, salt: int = 0) -> int:
