@@ -2,7 +2,8 @@
 
 Crisis, bias and emotion judge together, as a message is judged: triage with its rules and its model, the rules and the
 model of bias (which reads sentences that name a group), the model of emotion. Messages are what clients say in the
-dialogues of the corpus bench, some with a sentence about a group; none is judged twice within a figure. Memory is measured in a process of its own, after a tenth of the stream and at its end.
+dialogues of the corpus bench, some with a sentence about a group; none is judged twice within a figure. Memory is
+measured in a process of its own, after a tenth of the stream and at its end.
 """
 
 from __future__ import annotations

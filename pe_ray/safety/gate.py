@@ -73,14 +73,13 @@ class Gate:
         """Bits that a folded text sets."""
         return reduce(or_, map(self.masks.__getitem__, set(text.split())), 0)
 
-    def narrow(self, text: str) -> Patterns:
-        """The patterns that could match somewhere in a folded text, or in a part of it."""
-        return self.within(text.split(), self.read(text))
-
-    def within(self, words: Iterable[str], mask: int) -> Patterns:
-        """`narrow` of a text that was split into words and read."""
-        places = set(self.loose).union(*map(self.filed.__getitem__, set(words)))
-        return [(needed, number) for needed, number in map(self.patterns.__getitem__, places) if needed & mask == needed]
+    def narrow(self, text: str, mask: int | None = None) -> Patterns:
+        """The patterns that could match somewhere in a folded text, or in a part of it; `mask` if it was read."""
+        places = set(self.loose).union(*filter(None, map(self.filed.__getitem__, set(text.split()))))
+        if not places:
+            return []
+        mask = self.read(text) if mask is None else mask
+        return [pattern for pattern in map(self.patterns.__getitem__, places) if pattern[0] & mask == pattern[0]]
 
     def possible(self, text: str, among: Patterns | None = None) -> list[int]:
         """Numbers of the rules that could match in a folded text, in order; `among` narrowed patterns, or all."""

@@ -12,9 +12,10 @@ from __future__ import annotations
 import re
 import unicodedata
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import TypeVar
 
 from pe_ray.safety.rules import words
 
@@ -63,6 +64,24 @@ NUMBER_WORD = re.compile(rf"(?:^| )(?:{'|'.join(sorted(w.split()[-1] for w in BE
 SHORT_PAIRS = (" i i ", " i a ", " a i ", " a a ")
 """One of them stands in every row of four letters set apart that are all "i" or "a"."""
 KNOWN_PIECES, LONG_PIECE = 1 << 16, 40
+
+Read = TypeVar("Read")
+
+
+class Pieces(dict[str, Read]):
+    """Piece of a text without a space -> what `read` says of it: asked once, remembered, forgotten when too many."""
+
+    def __init__(self, read: Callable[[str], Read]) -> None:
+        super().__init__()
+        self.read = read
+
+    def __missing__(self, piece: str) -> Read:
+        found = self.read(piece)
+        if len(self) >= KNOWN_PIECES:
+            self.clear()
+        if len(piece) <= LONG_PIECE:
+            self[piece] = found
+        return found
 
 
 @dataclass(frozen=True)
@@ -126,22 +145,14 @@ def readings(word: str) -> list[str]:
     return forms + [_word(word.removesuffix(bare) + ending) for ending, bare in endings if word.endswith(bare)]
 
 
-class _Pieces(dict[str, str]):
-    """Piece of a text without a space -> the same folded, with a mark where its neighbours have a say in it."""
-
-    def __missing__(self, piece: str) -> str:
-        characters, _ = _characters(piece)
-        folded = " ".join(word for word, _, _ in _plain(characters, 0, len(characters))) or GONE
-        if _may_be_set_apart(characters):
-            folded += MAY_JOIN
-        if len(self) >= KNOWN_PIECES:
-            self.clear()
-        if len(piece) <= LONG_PIECE:
-            self[piece] = folded
-        return folded
+def _fold_piece(piece: str) -> str:
+    """A piece of a text without a space, folded, with a mark where its neighbours have a say in it."""
+    characters, _ = _characters(piece)
+    folded = " ".join(word for word, _, _ in _plain(characters, 0, len(characters))) or GONE
+    return folded + MAY_JOIN if _may_be_set_apart(characters) else folded
 
 
-_PIECES = _Pieces()
+_PIECES = Pieces(_fold_piece)
 
 
 def _may_be_set_apart(piece: str) -> bool:

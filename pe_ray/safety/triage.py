@@ -274,9 +274,9 @@ def _read_anew(text: str) -> tuple[_Reading, str]:
     """What the rules find, and what is left for the model: the text without its figures of speech."""
     watch = _watch()
     plain = fold(text)
-    sentences = list(_sentences(plain))
+    sentences = _sentences(plain)
     masks = [watch.gate.read(s) for _, s in sentences]
-    likely = watch.gate.within(plain.split(), reduce(or_, masks, 0))
+    likely = watch.gate.narrow(plain, reduce(or_, masks, 0))
     num_rules, numbers = len(watch.rules.rules), {number for _, number in likely}
     masked = _mask_idioms(plain, [rule for n, rule in enumerate(watch.idioms, num_rules) if n in numbers])
     rest = text if masked == plain else masked.replace("_", "")
@@ -285,7 +285,7 @@ def _read_anew(text: str) -> tuple[_Reading, str]:
     if not among:
         return (_Reading((), True) if denies else CALM), rest
     if masked != plain:
-        sentences = list(_sentences(masked))
+        sentences = _sentences(masked)
         masks = [watch.gate.read(s) for _, s in sentences]
     hits = [
         hit
@@ -299,12 +299,11 @@ def _read_anew(text: str) -> tuple[_Reading, str]:
     return _Reading(tuple(hits), denies or any(h.denied for h in hits)), rest
 
 
-def _sentences(text: str) -> Iterator[tuple[int, str]]:
+def _sentences(text: str) -> list[tuple[int, str]]:
     """(offset, sentence) of normalised text."""
     bounds = [0, *(m.end() for m in SENTENCE_END.finditer(text)), len(text)]
-    for start, end in pairwise(bounds):
-        if text[start:end].strip():
-            yield start, text[start:end]
+    parts = ((start, text[start:end]) for start, end in pairwise(bounds))
+    return [(start, part) for start, part in parts if part and not part.isspace()]
 
 
 def _sentence_hits(i: int, sentences: Sequence[tuple[int, str]], likely: Sequence[Rule]) -> Iterator[_Hit]:

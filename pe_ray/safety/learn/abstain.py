@@ -78,7 +78,8 @@ def too_short(text: str, min_words: int) -> str:
 
 
 def _fewer(words: Sequence[str], min_words: int) -> str:
-    return "" if len(words) >= min_words else f"{len(words)} word{'s' if len(words) > 1 else ''}, fewer than {min_words}"
+    plural = "s" if len(words) > 1 else ""
+    return "" if len(words) >= min_words else f"{len(words)} word{plural}, fewer than {min_words}"
 
 
 def _plainly_english(text: str, min_words: int) -> bool:

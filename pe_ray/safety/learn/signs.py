@@ -10,13 +10,12 @@ from __future__ import annotations
 
 import re
 import tomllib
-from dataclasses import dataclass
 from functools import cache, lru_cache
 from importlib.resources import files
 from itertools import chain, combinations
 
 from pe_ray.safety.learn.marks import MARK
-from pe_ray.safety.normalise import KNOWN_PIECES, LONG_PIECE, fold
+from pe_ray.safety.normalise import Pieces, fold
 
 WORD = re.compile(r"[a-z0-9']+|[^\sa-z0-9']")
 SENTENCE = re.compile(r"[.?!\n]")
@@ -26,42 +25,25 @@ MOST_CONCEPTS = 20
 
 def signs(text: str) -> list[str]:
     """Tokens and marks of one text."""
-    words = fold(text).split(" ")
-    read = list(map(_READ.__getitem__, words))
-    found = list(chain.from_iterable(r.tokens for r in read))
+    pieces = fold(text).split(" ")
+    found = list(chain.from_iterable(map(_TOKENS.__getitem__, pieces)))
     about: set[str] = set()
-    for piece in read:
-        about.update(piece.about)
-        if piece.ends and about:
+    for concepts_, ends in filter(None, map(_SAYS.__getitem__, pieces)):
+        about.update(concepts_)
+        if ends and about:
             found += _marks(tuple(sorted(about)[:MOST_CONCEPTS]))
             about.clear()
     return found + list(_marks(tuple(sorted(about)[:MOST_CONCEPTS])))
 
 
-@dataclass(frozen=True, slots=True)
-class _Piece:
-    """What stands between two spaces of a folded text: its tokens, what it is about, and whether a sentence ends."""
-
-    tokens: tuple[str, ...]
-    about: tuple[str, ...]
-    ends: bool
+def _says(piece: str) -> tuple[tuple[str, ...], bool] | None:
+    """What a piece of folded text is about, and whether it ends a sentence; None for most."""
+    parts = SENTENCE.split(piece)
+    about = dict.fromkeys(c for part in parts for word in part.split() for c in concepts(word))
+    return (tuple(about), len(parts) > 1) if about or len(parts) > 1 else None
 
 
-class _Read(dict[str, _Piece]):
-    """Piece of a folded text -> what it says; a piece with a full stop inside it is about the sentence that it ends."""
-
-    def __missing__(self, piece: str) -> _Piece:
-        parts = SENTENCE.split(piece)
-        about = dict.fromkeys(c for part in parts for word in part.split() for c in concepts(word))
-        read = _Piece(tuple(WORD.findall(piece)), tuple(about), len(parts) > 1)
-        if len(self) >= KNOWN_PIECES:
-            self.clear()
-        if len(piece) <= LONG_PIECE:
-            self[piece] = read
-        return read
-
-
-_READ = _Read()
+_TOKENS, _SAYS = Pieces(lambda piece: tuple(WORD.findall(piece))), Pieces(_says)
 
 
 @lru_cache(maxsize=1 << 15)

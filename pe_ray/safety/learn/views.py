@@ -13,7 +13,7 @@ from itertools import chain
 from pe_ray.safety.learn.frames import grouped, targets
 from pe_ray.safety.learn.marks import MARK
 from pe_ray.safety.learn.signs import signs
-from pe_ray.safety.normalise import KNOWN_PIECES, LONG_PIECE, fold
+from pe_ray.safety.normalise import Pieces, fold
 
 TOKEN = re.compile(r"[a-z0-9]+(?:'[a-z]+)*|\[[a-z]+\]|[^\sa-z0-9]")
 STRETCH = re.compile(r"([a-z!?.])\1{2,}")
@@ -25,25 +25,13 @@ FOLDED = re.compile(r"[a-z0-9']+(?:-[a-z0-9']+)*|[^\sa-z0-9']")
 def plain(text: str) -> list[str]:
     """Words in small letters, and each sign by itself; stretched letters are cut to two, and shouting is marked."""
     pieces = text.split()
-    found = list(chain.from_iterable(map(_PLAIN.__getitem__, pieces)))
+    found = list(chain.from_iterable(map(_PLAIN.__getitem__, pieces)))  # no token reaches over a space
     if not text.islower() and any(map(SHOUT.search, pieces)):
         found.append(f"{MARK}shout")
     return found
 
 
-class _Plain(dict[str, tuple[str, ...]]):
-    """Piece of a text without a space -> its tokens: no token reaches over one."""
-
-    def __missing__(self, piece: str) -> tuple[str, ...]:
-        found = tuple(TOKEN.findall(STRETCH.sub(r"\1\1", piece.lower().translate(APOSTROPHES))))
-        if len(self) >= KNOWN_PIECES:
-            self.clear()
-        if len(piece) <= LONG_PIECE:
-            self[piece] = found
-        return found
-
-
-_PLAIN = _Plain()
+_PLAIN = Pieces(lambda piece: TOKEN.findall(STRETCH.sub(r"\1\1", piece.lower().translate(APOSTROPHES))))
 
 
 def folded(text: str) -> list[str]:
