@@ -72,6 +72,10 @@ def tune(page: Page, stage: Stage, run: Run) -> None:
     keys = ("profile", "tokens_per_s", "peak_memory_gib", "predicted_finish_s", "fits", "reason")
     rows = [[t[k] for k in keys] for t in stage["trials"]]
     page.section("Profile", note(stage.get("why", "")), table([k.replace("_", " ") for k in keys], rows))
+    if found := stage.get("search"):
+        drawn = ("rank", "learning_rate", "balance_coef", "steps", "eval_loss")
+        rows = [[_plain(trial[k]) for k in drawn] for trial in found["trials"]]
+        page.section("Search", note(found["why"]), table([k.replace("_", " ") for k in drawn], rows))
 
 
 def train(page: Page, stage: Stage, run: Run) -> None:

@@ -45,6 +45,28 @@ def test_the_page_has_the_stages_that_ran(home) -> None:
     assert list(summary["stages"]) == ["train"]
 
 
+def test_the_page_of_a_search_tells_its_trials_and_why_one_was_chosen(home) -> None:
+    profile = {
+        "profile": "fast",
+        "tokens_per_s": 10.0,
+        "peak_memory_gib": 1.0,
+        "predicted_finish_s": 5.0,
+        "fits": True,
+        "reason": "",
+    }
+    trial = {"rank": 8, "learning_rate": 1.234e-4, "balance_coef": 0.05, "steps": 16, "eval_loss": 2.5}
+    with Run("tune", load(None, ['run_id="r2"']), home) as run:
+        run.stages["tune"] = {
+            "trials": [profile],
+            "why": "it fits",
+            "search": {"trials": [trial, trial | {"rank": 32, "steps": 4}], "why": "rank 8 had the lowest loss"},
+        }
+        html = report.write(run).read_text()
+    assert "<h2>Search</h2>" in html
+    assert "rank 8 had the lowest loss" in html
+    assert html.count("0.000123") == 2
+
+
 def test_a_run_of_another_configuration_leaves_the_first_ones_files(home) -> None:
     import pytest
 

@@ -37,7 +37,7 @@ def choose(rows: Sequence[Mapping[str, Any]], steps: int) -> dict[str, Any]:
     if worst is not best:
         why += f", against {worst['eval_loss']:.4f} for the worst of {len(whole)} that were trained as long"
     ended = len(rows) - len(whole)
-    why += f"; {ended} were ended early" if ended else ""
+    why += f"; {ended} {'was' if ended == 1 else 'were'} ended early" if ended else ""
     return {"chosen": {k: best[k] for k in DRAWN}, "why": why}
 
 
