@@ -18,6 +18,7 @@ from typing import Any
 
 from pe_ray.config import Config, dump
 from pe_ray.errors import UserError
+from pe_ray.safety import larger
 from pe_ray.store.paths import Home
 
 ATTEMPTS = 3
@@ -71,6 +72,12 @@ def ensure_token() -> None:
         path.chmod(0o600)  # Ray itself writes it with the umask's mode
 
 
+def handed_on(home: Home) -> dict[str, str]:
+    """What a worker is told: where things rest, and the larger judge of danger if there is one."""
+    judge = os.environ.get(larger.VARIABLE)
+    return home.environ | ({larger.VARIABLE: str(Path(judge).absolute())} if judge else {})
+
+
 def _local() -> dict[str, object]:
     cores = os.cpu_count() or 1
     return {
@@ -90,7 +97,7 @@ def _job_environ() -> dict[str, str]:
 def _init(local: dict[str, object] | None, home: Home) -> None:
     import ray
 
-    environment = {"env_vars": {k: v for k, v in home.environ.items() if k not in _job_environ()}}
+    environment = {"env_vars": {k: v for k, v in handed_on(home).items() if k not in _job_environ()}}
     for attempt in range(1, ATTEMPTS + 1):
         try:
             ray.init(runtime_env=environment, logging_level=logging.ERROR, log_to_driver=False, **(local or {}))
@@ -143,7 +150,7 @@ def submit(job: str, config: Config, home: Home, address: str, *, follow: Callab
             runtime_env={
                 "working_dir": folder,
                 "py_modules": [str(Path(__file__).parent)],
-                "env_vars": {**QUIET, **home.environ},
+                "env_vars": {**QUIET, **handed_on(home)},
             },
             metadata={"run_id": str(settled.run_id), "config": digest},
         )

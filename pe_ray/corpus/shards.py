@@ -33,6 +33,7 @@ from pe_ray.corpus.reading import ReadPlan, SourceFile, Unreadable, cut, origin
 from pe_ray.corpus.stages import Settings, annotate
 from pe_ray.errors import ManifestError
 from pe_ray.record import Record, digest, to_table
+from pe_ray.safety import larger
 from pe_ray.store import manifest
 from pe_ray.store.paths import Home
 
@@ -238,7 +239,9 @@ def _part(spec: SourceSpec, files: Sequence[SourceFile], settings: str) -> Part:
     told = spec.model_dump(mode="json", exclude={"path"})
     pieces = [f"{f.uri}:{f.start}:{f.size}:{f.context}:{_content(f)}" for f in files]
     return Part(
-        spec, tuple(files), digest(_code(), settings, json.dumps([told, origin(spec)], sort_keys=True), *pieces)
+        spec,
+        tuple(files),
+        digest(_code(), larger.version(), settings, json.dumps([told, origin(spec)], sort_keys=True), *pieces),
     )
 
 

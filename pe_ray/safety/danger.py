@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
+from pe_ray.safety import larger
 from pe_ray.safety.learn.abstain import MAX_CHARS, reasons
 from pe_ray.safety.learn.head import Floats
 from pe_ray.safety.learn.model import Model, load, read_card, shipped
@@ -36,7 +37,16 @@ class Sign:
 
 
 def read(texts: Sequence[str]) -> list[Sign | None]:
-    """The sign in each text; texts of any kind and length."""
+    """The sign in each text; texts of any kind and length. Of the small model and a larger one the graver counts."""
+    found = _small(texts)
+    for n, heard in enumerate(larger.read([text[:MAX_CHARS] for text in texts]) if larger.present() else ()):
+        known = found[n]
+        if heard is not None and (known is None or heard[1] > known.level):
+            found[n] = Sign(*heard)
+    return found
+
+
+def _small(texts: Sequence[str]) -> list[Sign | None]:
     model = _model()
     whole = [text[:MAX_CHARS] for text in texts]
     fit = [n for n, why in enumerate(reasons(whole, model.min_words)) if not why]
@@ -87,7 +97,7 @@ def pieces(text: str) -> list[str]:
 @cache
 def version() -> str:
     """Part of the version of triage, for cache keys."""
-    return str(read_card(shipped() / TASK)["weights"]["sha256"][:8])
+    return str(read_card(shipped() / TASK)["weights"]["sha256"][:8]) + larger.version()
 
 
 @cache

@@ -23,7 +23,7 @@ from pe_ray.config import ServeConfig
 from pe_ray.errors import PeRayError
 from pe_ray.monitor import metrics
 from pe_ray.record import JournalEntry, Message
-from pe_ray.safety import output, replies, triage
+from pe_ray.safety import larger, output, replies, triage
 from pe_ray.security.body_guard import where
 from pe_ray.serve import cache as caching
 from pe_ray.serve.cache import CachedReply, ResponseCache
@@ -70,6 +70,7 @@ class Gateway:
         self.cache = ResponseCache(config.cache_entries, config.cache_ttl_s, clock)
         self._seal, self._clock, self._sessions = seal, clock, Sessions(clock)
         self._info: EngineInfo | None = None
+        self._waits = larger.present()
 
     async def infer(self, request: InferenceRequest) -> InferenceReply:
         """The answer to one request, journalled where that was asked or is needed.
@@ -126,7 +127,8 @@ class Gateway:
         if longest > self.config.max_input_chars:
             raise InputTooLong(f"a text has {longest} characters; at most {self.config.max_input_chars} are read")
         started = self._clock()
-        found = self._triage(request)
+        # a larger judge may be a network away: the others' requests must not wait for it
+        found = await asyncio.to_thread(self._triage, request) if self._waits else self._triage(request)
         info = await self._engine_info(found)
         return Case(request, found, info, request.locale or self.config.locale, str(ULID()), started)
 
