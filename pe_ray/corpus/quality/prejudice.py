@@ -19,7 +19,8 @@ from pe_ray.corpus.quality.batch import matching
 from pe_ray.corpus.quality.bias import own_words
 from pe_ray.record import Record, Verdict
 from pe_ray.safety.groups import first_words
-from pe_ray.safety.prejudice import SURE, Sign, read
+from pe_ray.safety.prejudice import SURE, read
+from pe_ray.safety.sentences import Sign
 
 NAME = "prejudice"
 DEFAULT_MIN = 0.0
