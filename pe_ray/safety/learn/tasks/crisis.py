@@ -37,7 +37,7 @@ CHAT = Source(
     "CC-BY-4.0",
 )
 NUM_EMOTIONS, NUM_CHATS = 9000, 250
-BACKGROUND_WEIGHT = 0.3
+BACKGROUND_WEIGHT = 0.15
 """Nobody has said of these texts that they are harmless; nearly all are."""
 GRAVE = 3
 """Level from which a danger is grave: active, or now."""
@@ -110,8 +110,8 @@ TASK = Task(
     split="Everything here is training data. Weights are fitted on all of it; calibration and thresholds come from "
     "five folds over distinct texts. It is measured on the suites of pe_ray/evaluate, of which it has seen no text.",
     limits=(
-        "It has read some six thousand sentences of seven writers, all of them language models, and misses most of "
-        "what is only hinted at.",
+        "It has read some eleven thousand sentences of fourteen writers, all of them language models, and misses "
+        "much of what is only hinted at.",
         "An ordinary sentence about family, food or the body is at times taken for a danger, and so are denials.",
         "It reads English, one message at a time, and knows no irony, no story and no context.",
         "It finds words that resemble those of danger. A message that it passes is not safe.",
@@ -119,6 +119,6 @@ TASK = Task(
     ),
     read=read,
     figures=figures,
-    fit=Fit(strength=2.0, balanced=False, folds=5, keep=60_000, false_alarm=(0.02, 0.06, 0.02)),
+    fit=Fit(strength=16.0, balanced=False, folds=5, keep=60_000, false_alarm=(0.02, 0.06, 0.02)),
     min_words=2,
 )
