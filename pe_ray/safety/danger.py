@@ -15,6 +15,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
+import numpy as np
+
 from pe_ray.safety import larger
 from pe_ray.safety.learn.abstain import MAX_CHARS, reasons
 from pe_ray.safety.learn.head import Floats
@@ -58,7 +60,9 @@ def _small(texts: Sequence[str]) -> list[Sign | None]:
     num_pieces = Counter(n for n, _ in parts)
     best: dict[int, float] = {}
     first = len(model.labels) - len(TRIAGE_FILES)
-    for (n, _), row in zip(parts, probability_PL, strict=True):
+    least = model.head.thresholds[:2].min()  # under it nothing is said, however many pieces there are
+    for p in np.flatnonzero(probability_PL[:, :2].max(axis=1) >= least).tolist():
+        n, row = parts[p][0], probability_PL[p]
         level = _level(row, model.head.thresholds, num_pieces[n])
         if level is not None and row[0] + level > best.get(n, -1.0):
             best[n] = row[0] + level

@@ -71,11 +71,11 @@ class Gate:
 
     def read(self, text: str) -> int:
         """Bits that a folded text sets."""
-        return reduce(or_, map(self.masks.__getitem__, set(text.split())), 0)
+        return reduce(or_, map(self.masks.__getitem__, text.split()), 0)
 
     def narrow(self, text: str, mask: int | None = None) -> Patterns:
         """The patterns that could match somewhere in a folded text, or in a part of it; `mask` if it was read."""
-        places = set(self.loose).union(*filter(None, map(self.filed.__getitem__, set(text.split()))))
+        places = set(self.loose).union(*filter(None, map(self.filed.__getitem__, text.split())))
         if not places:
             return []
         mask = self.read(text) if mask is None else mask

@@ -116,7 +116,7 @@ class RuleSet:
 
     def needed(self, text: str, numbers: Sequence[int]) -> list[Rule]:
         """Those of the rules with these numbers of which a substring that they need is in the text."""
-        return [r for r in map(self.rules.__getitem__, numbers) if any(n in text for n in r.needs)]
+        return [r for r in map(self.rules.__getitem__, numbers) if any(map(text.__contains__, r.needs))]
 
 
 @cache

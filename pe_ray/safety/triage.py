@@ -43,7 +43,7 @@ CALM_TURNS = 3
 _TALK = words()["conversation"]
 ASKED, YES, DENIAL = (any_of(_TALK[name]) for name in ("asked", "yes", "denial"))
 MAY_ASK = Sieve.of(_TALK["asked"])
-SENTENCE_END = re.compile(r"(?:[.?!\n] ?)+")
+SENTENCE_END = re.compile(r"[.?!\n][.?!\n ]*")
 
 
 @dataclass(frozen=True)
@@ -287,10 +287,12 @@ def _read_anew(text: str) -> tuple[_Reading, str]:
     if masked != plain:
         sentences = _sentences(masked)
         masks = [watch.gate.read(s) for _, s in sentences]
+    possible = ((i, allowed(among, mask)) for i, mask in enumerate(masks))
     hits = [
         hit
-        for i, mask in enumerate(masks)
-        for hit in _sentence_hits(i, sentences, watch.rules.needed(sentences[i][1], allowed(among, mask)))
+        for i, numbers in possible
+        if numbers
+        for hit in _sentence_hits(i, sentences, watch.rules.needed(sentences[i][1], numbers))
     ]
     if hits:
         folded = normalise(text)  # tells where the words stood
@@ -302,7 +304,7 @@ def _read_anew(text: str) -> tuple[_Reading, str]:
 def _sentences(text: str) -> list[tuple[int, str]]:
     """(offset, sentence) of normalised text."""
     bounds = [0, *(m.end() for m in SENTENCE_END.finditer(text)), len(text)]
-    parts = ((start, text[start:end]) for start, end in pairwise(bounds))
+    parts = [(start, text[start:end]) for start, end in pairwise(bounds)]
     return [(start, part) for start, part in parts if part and not part.isspace()]
 
 
@@ -392,6 +394,6 @@ def _answer(reading: _Reading, text: str, asked: bool) -> _Reading:
 def _mask_idioms(text: str, idioms: Sequence[Rule]) -> str:
     """These figures of speech as underscores of the same length, so that no rule sees them."""
     for rule in idioms:
-        if any(need in text for need in rule.needs):
+        if any(map(text.__contains__, rule.needs)):
             text = rule.regex.sub(lambda m: "_" * len(m.group()), text)
     return text

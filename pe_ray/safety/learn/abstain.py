@@ -36,8 +36,8 @@ UNSURE_WORDS, SURE = 6, 0.6
 """With fewer words, or a detector less sure, a text in Latin letters passes for English."""
 WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
 CODE_SIGN = re.compile(r"[{}<>=|\\]|\(\)|::|\w\[|&&|\$\w|;\s*$|;\s*\n|\b\d+;", re.MULTILINE)
-MAY_BE_CODE = re.compile(r"[{}<>=|\\\[;&$\0]|\(\)|::")
-"""A text without any is no code; NUL is looked for on the way."""
+MAY_BE_CODE = re.compile(r"[{}<>=|\\\[;&$\0]")
+"""A text without them, and without brackets or colons in pairs, is no code; NUL is looked for on the way."""
 GLANCE_CHARS = 300
 MAX_CODE, LEAST_CODE = 0.25, 3
 """Signs of code to each word, and at the least, from which on a text is code."""
@@ -84,7 +84,7 @@ def _fewer(words: Sequence[str], min_words: int) -> str:
 
 def _plainly_english(text: str, min_words: int) -> bool:
     """A look that settles most texts: small words of English, and no sign that code is made of."""
-    if not text.isascii() or MAY_BE_CODE.search(text):
+    if not text.isascii() or MAY_BE_CODE.search(text) or "()" in text or "::" in text:
         return False
     head = text[:GLANCE_CHARS].lower().split()
     known = sum(map(ENGLISH.__contains__, head))

@@ -71,9 +71,8 @@ class Read:
     num: int
     token_T: Ints
     text_T: Ints
-    row_R: Ints
-    """Hashed rows of tokens (pairs, triples, pairs with a gap)."""
-    row_text_R: Ints
+    rows: tuple[tuple[Ints, Ints], ...]
+    """Hashed rows of tokens and whose they are, by kind: pairs, triples, pairs with a gap."""
     size_N: NDArray[np.float64]
     """Number of features of each text; a text of none has 1, so that one may divide by it."""
 
@@ -115,9 +114,11 @@ class Reader:
         token_T = np.fromiter(map(self.numbers.__getitem__, flat), np.int64, len(flat))
         self._learn()
         text_T = np.repeat(np.arange(len(said)), np.fromiter(map(len, said), np.int64, len(said)))
-        row_R, row_text_R = self._rows(token_T, text_T)
-        size_N = np.bincount(text_T, self.counts[token_T], len(said)) + np.bincount(row_text_R, minlength=len(said))
-        return Read(len(said), token_T, text_T, row_R, row_text_R, np.maximum(size_N, 1.0))
+        rows = self._rows(token_T, text_T)
+        size_N = np.bincount(text_T, self.counts[token_T], len(said))
+        for _, row_text_R in rows:
+            size_N += np.bincount(row_text_R, minlength=len(said))
+        return Read(len(said), token_T, text_T, rows, np.maximum(size_N, 1.0))
 
     def bag(self, texts: Sequence[str]) -> Bag:
         """Every feature of every text, for training."""
@@ -125,8 +126,10 @@ class Reader:
         if read.num == 0:
             return Bag(np.zeros(1, np.int64), np.zeros(0, np.int64), np.zeros(0))
         own = [self.own[t] for t in read.token_T.tolist()]
-        text = np.concatenate([np.repeat(read.text_T, self.counts[read.token_T]), read.row_text_R])
-        feature = np.concatenate([*own, read.row_R]) if own else read.row_R
+        text = np.concatenate(
+            [np.repeat(read.text_T, self.counts[read.token_T]), *(owner_R for _, owner_R in read.rows)]
+        )
+        feature = np.concatenate([*own, *(row_R for row_R, _ in read.rows), np.zeros(0, np.int64)])
         order = np.argsort(text, kind="stable")
         starts = np.concatenate([[0], np.cumsum(np.bincount(text, minlength=read.num))])
         return Bag(starts, feature[order], 1 / np.sqrt(read.size_N)[text[order]])
@@ -158,26 +161,23 @@ class Reader:
                 hashes += [_hash(padded[i : i + size], size) for i in range(len(padded) - size + 1)]
         return (_mixed(np.array(hashes, np.uint64)) & self.mask).astype(np.int64)
 
-    def _rows(self, token_T: Ints, text_T: Ints) -> tuple[Ints, Ints]:
-        """Pairs, triples and so on of neighbours within a text; a mark has no neighbours."""
-        hash_T, plain_T = self.hash[token_T], ~self.marks[token_T]
-        found, owners = [], []
-        row_T, alike_T = hash_T, plain_T
+    def _rows(self, token_T: Ints, text_T: Ints) -> tuple[tuple[Ints, Ints], ...]:
+        """Pairs, triples and so on of neighbours within a text; marks stand behind its words and have none."""
+        plain_T = ~self.marks[token_T]
+        hash_T, text_T = self.hash[token_T[plain_T]], text_T[plain_T]
+        found: list[tuple[Any, Ints]] = []
+        row_T = hash_T
         for size in range(2, self.recipe.words + 1):
             ahead = len(hash_T) - size + 1
             if ahead <= 0:
                 break
             row_T = _mixed(row_T[:ahead] * np.uint64(31 + size)) ^ hash_T[size - 1 :]
-            alike_T = alike_T[:ahead] & plain_T[size - 1 :] & (text_T[:ahead] == text_T[size - 1 :])
-            found.append(_mixed(row_T)[alike_T])
-            owners.append(text_T[:ahead][alike_T])
+            alike_T = text_T[:ahead] == text_T[size - 1 :]
+            found.append((_mixed(row_T[alike_T]), text_T[:ahead][alike_T]))
         if self.recipe.skips and len(hash_T) > 2:
-            alike = plain_T[:-2] & plain_T[1:-1] & plain_T[2:] & (text_T[:-2] == text_T[2:])
-            found.append(_mixed(_mixed(hash_T[:-2] * np.uint64(91)) ^ hash_T[2:])[alike])
-            owners.append(text_T[:-2][alike])
-        if not found:
-            return np.zeros(0, np.int64), np.zeros(0, np.int64)
-        return (np.concatenate(found) & self.mask).astype(np.int64), np.concatenate(owners)
+            alike_T = text_T[:-2] == text_T[2:]
+            found.append((_mixed(_mixed(hash_T[:-2] * np.uint64(91)) ^ hash_T[2:])[alike_T], text_T[:-2][alike_T]))
+        return tuple(((row_R & self.mask).astype(np.int64), owner_R) for row_R, owner_R in found)
 
 
 class _Numbers(dict[str, int]):

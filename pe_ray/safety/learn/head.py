@@ -105,11 +105,10 @@ class Sparse:
             self.token_VH = np.concatenate([self.token_VH, self._sums(new)])
         hidden_NH = np.zeros((read.num, len(self.head.bias_H)), np.float32)
         _add(hidden_NH, read.text_T, self.token_VH[read.token_T])
-        place_R = self.place[read.row_R]
-        known = place_R < len(self.weight) - 1
-        owner_R = read.row_text_R[known]
-        order = np.argsort(owner_R, kind="stable")
-        _add(hidden_NH, owner_R[order], self.weight[place_R[known][order]])
+        for row_R, owner_R in read.rows:
+            place_R = self.place[row_R]
+            known = place_R < len(self.weight) - 1
+            _add(hidden_NH, owner_R[known], self.weight[place_R[known]])
         hidden_NH /= np.sqrt(read.size_N)[:, None].astype(np.float32)
         return self.head.logits(hidden_NH + self.head.bias_H.astype(np.float32))
 
