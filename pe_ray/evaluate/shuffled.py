@@ -1,6 +1,6 @@
 """A corpus of which 30 % of the answers were shuffled between questions: what the build rejects, and what it loses.
 
-    for row in rows(home): print(row["name"], row["value"])
+    for row in results(): print(row["name"], row["value"])
 
 The questions are those of CounselChat that the model of pairs never saw. The build is an ordinary one in this process,
 at the thresholds that ship. What `rejects.parquet` says is counted, among the records that came as far as `coherence`.
@@ -10,6 +10,7 @@ Beside it stands what the card says of random wrong answers and of true pairs at
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,12 @@ BEFORE = ("clean", "decontaminate", "dedup")
 
 Pair = tuple[str, str]
 """A question and an answer."""
+
+
+def results() -> list[dict[str, Any]]:
+    """`rows` of a build in a home of its own, which is gone afterwards."""
+    with tempfile.TemporaryDirectory(prefix="pe_ray-shuffled-") as folder:
+        return rows(Home.at(Path(folder) / "home"), Path(folder))
 
 
 def rows(home: Home, folder: Path) -> list[dict[str, Any]]:

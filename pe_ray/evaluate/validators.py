@@ -25,6 +25,7 @@ PARTS = {
         "rows",
         ("mismatch.rejected_random", "mismatch.rejected_same_topic", "mismatch.rejected_nearest"),
     ),
+    "shuffled": ("pe_ray.evaluate.shuffled", "results", ("shuffled.rejected", "shuffled.kept")),
     "emotion": ("pe_ray.evaluate.emotion", "rows", ("emotion.macro_f1",)),
     "replies": ("pe_ray.evaluate.replies", "results", ()),
     "dedup": ("pe_ray.evaluate.duplicates", "rows", ("dedup.precision", "dedup.recall")),
