@@ -27,6 +27,7 @@ KNOWN_TOKENS = 1 << 16
 """A larger vocabulary is forgotten before the next batch, so that a long run keeps its memory."""
 LONG_TOKEN = 40
 """Letters beyond this are not looked at: no word has them."""
+SPENT: Ints = np.zeros(0, np.int64)
 _MIX = np.uint64(0x9E3779B97F4A7C15)
 
 
@@ -133,6 +134,12 @@ class Reader:
         order = np.argsort(text, kind="stable")
         starts = np.concatenate([[0], np.cumsum(np.bincount(text, minlength=read.num))])
         return Bag(starts, feature[order], 1 / np.sqrt(read.size_N)[text[order]])
+
+    def spend(self, known: int) -> list[Ints]:
+        """The features of the tokens from a number on; they are let go, so that a long run keeps its memory."""
+        new = self.own[known:]
+        self.own[known:] = [SPENT] * len(new)
+        return new
 
     def marked(self) -> NDArray[np.bool_]:
         """(2**bits,) which features are marks, of those met so far."""

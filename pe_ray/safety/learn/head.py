@@ -100,8 +100,7 @@ class Sparse:
         read = self.reader.read(texts)
         if self.epoch != self.reader.epoch:
             self.epoch, self.token_VH = self.reader.epoch, self.token_VH[:0]
-        new = self.reader.own[len(self.token_VH) :]
-        if new:
+        if new := self.reader.spend(len(self.token_VH)):
             self.token_VH = np.concatenate([self.token_VH, self._sums(new)])
         hidden_NH = np.zeros((read.num, len(self.head.bias_H)), np.float32)
         _add(hidden_NH, read.text_T, self.token_VH[read.token_T])

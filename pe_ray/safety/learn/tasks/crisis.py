@@ -110,7 +110,7 @@ TASK = Task(
     split="Everything here is training data. Weights are fitted on all of it; calibration and thresholds come from "
     "five folds over distinct texts. It is measured on the suites of pe_ray/evaluate, of which it has seen no text.",
     limits=(
-        "It has read some eleven thousand sentences of fourteen writers, all of them language models, and misses "
+        "It has read some sixteen thousand sentences of twenty-one writers, all of them language models, and misses "
         "much of what is only hinted at.",
         "An ordinary sentence about family, food or the body is at times taken for a danger, and so are denials.",
         "It reads English, one message at a time, and knows no irony, no story and no context.",
@@ -119,6 +119,6 @@ TASK = Task(
     ),
     read=read,
     figures=figures,
-    fit=Fit(strength=16.0, balanced=False, folds=5, keep=60_000, false_alarm=(0.02, 0.06, 0.02)),
+    fit=Fit(strength=16.0, balanced=False, folds=5, keep=90_000, false_alarm=(0.02, 0.06, 0.02)),
     min_words=2,
 )
