@@ -32,6 +32,7 @@ from pe_ray.corpus.quality import tiers
 from pe_ray.corpus.reading import ReadPlan, SourceFile, Unreadable, cut, origin
 from pe_ray.corpus.stages import Settings, annotate
 from pe_ray.errors import ManifestError
+from pe_ray.monitor.memory import settled
 from pe_ray.record import Record, digest, to_table
 from pe_ray.safety import larger
 from pe_ray.store import manifest
@@ -149,7 +150,7 @@ def annotate_part(work: Work) -> None:
         last = now
 
     part, unreadable = work.part, []
-    with manifest.stage(Path(work.pool) / part.key, kind="shard", parents={"code": _code()}) as out:
+    with settled(), manifest.stage(Path(work.pool) / part.key, kind="shard", parents={"code": _code()}) as out:
         rows = _write_records(out / RECORDS, part, work.settings, unreadable, clock, meter)
         _write_quarantine(out / QUARANTINE, unreadable)
         out.facts.update(records=rows, errors=len(unreadable), seconds={k: round(v, 4) for k, v in seconds.items()})

@@ -90,11 +90,13 @@ def pieces(text: str) -> list[str]:
         return [text]
     runs: list[str] = []
     run: list[str] = []
+    words = 0
     for sentence in SENTENCE_END.split(text):
         run.append(sentence)
-        if sum(s.count(" ") + 1 for s in run) >= PIECE_WORDS:
+        words += sentence.count(" ") + 1
+        if words >= PIECE_WORDS:
             runs.append(" ".join(run))
-            run = []
+            run, words = [], 0
     return [*runs, " ".join(run)][:MOST_PIECES] if run else runs[:MOST_PIECES]
 
 

@@ -35,6 +35,8 @@ from ulid import ULID
 from pe_ray.config import ProgressConfig, Section, ServeConfig
 from pe_ray.corpus import queue
 from pe_ray.monitor import metrics
+from pe_ray.monitor.memory import settled
+from pe_ray.safety import triage
 from pe_ray.security import redact
 from pe_ray.security.access import Access
 from pe_ray.security.keys import Keys
@@ -206,7 +208,9 @@ class Ingress:
     async def _lifespan(self, _: FastAPI) -> AsyncIterator[None]:
         self.dispatcher.start()
         try:
-            yield
+            triage.assess("Good morning.")  # loads rules and model, before the first request and to stay
+            with settled():
+                yield
         finally:
             await self.dispatcher.stop()  # what is left stays on disk, and the next gateway adopts it
 

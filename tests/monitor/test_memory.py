@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
+import weakref
 
 import pytest
+
+from pe_ray.monitor.memory import settled
 
 CODE = """
 import psutil, pyarrow as pa
@@ -18,6 +22,22 @@ before = me.memory_info().rss
 give_back()
 print(before / 2**20, me.memory_info().rss / 2**20)
 """
+
+
+def test_what_stays_is_left_alone_and_what_comes_is_collected() -> None:
+    class Node:
+        pass
+
+    before = gc.get_freeze_count()
+    with settled():
+        assert gc.get_freeze_count() > before
+        one, other = Node(), Node()
+        one.peer, other.peer = other, one  # type: ignore[attr-defined]
+        gone = weakref.ref(one)
+        del one, other
+        gc.collect()
+        assert gone() is None
+    assert gc.get_freeze_count() == 0
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="malloc_trim is glibc's")
