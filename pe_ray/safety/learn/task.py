@@ -24,8 +24,8 @@ from pe_ray.safety.learn.features import Recipe
 from pe_ray.safety.learn.head import Floats
 from pe_ray.safety.learn.model import Model
 
-OWN = "own:"
-"""A path that begins so stands in the package."""
+OWN, PACKAGE = "own:", "package:"
+"""A path that begins so stands under `learn/data/`, or anywhere in the package."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,8 @@ class Source:
         """The file itself."""
         if self.path.startswith(OWN):
             return Path(str(files("pe_ray.safety.learn") / "data" / self.path.removeprefix(OWN)))
+        if self.path.startswith(PACKAGE):
+            return Path(str(files("pe_ray") / self.path.removeprefix(PACKAGE)))
         return root / self.path
 
 

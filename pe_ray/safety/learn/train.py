@@ -21,7 +21,7 @@ from pe_ray.errors import UserError
 from pe_ray.safety.learn.features import Bag, Reader
 from pe_ray.safety.learn.head import Calibration, Floats, Head, quantised, sigmoid
 from pe_ray.safety.learn.model import Model, save
-from pe_ray.safety.learn.task import Examples, Fit, Task, data_root, find
+from pe_ray.safety.learn.task import OWN, PACKAGE, Examples, Fit, Task, data_root, find
 
 Say = Callable[[str], None]
 LEAST_POSITIVE = 2
@@ -65,7 +65,7 @@ def train(
 def located(task: Task, root: Path | None = None) -> Path:
     """The folder of public data, if it holds what the task needs."""
     where = root or data_root()
-    if where is None and all(s.path.startswith("own:") for s in task.sources):
+    if where is None and all(s.path.startswith((OWN, PACKAGE)) for s in task.sources):
         return Path()
     if where is None:
         raise UserError(f"PE_RAY_DATA is not set: the folder that holds {task.sources[0].path} would be right")

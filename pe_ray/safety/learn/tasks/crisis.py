@@ -17,6 +17,8 @@ from typing import Any
 
 import numpy as np
 
+from pe_ray.safety.danger import pieces
+from pe_ray.safety.learn.counselchat import FIRST, SECOND, taught
 from pe_ray.safety.learn.features import Recipe
 from pe_ray.safety.learn.figures import row, wilson
 from pe_ray.safety.learn.model import Model
@@ -36,9 +38,14 @@ CHAT = Source(
     "Synthetic-Persona-Chat, as background",
     "CC-BY-4.0",
 )
+COUNSELLING, DIALOGUES = (
+    Source("package:corpus/samples/standard/counselling.jsonl", "bundled questions, as background", "Apache-2.0"),
+    Source("package:corpus/samples/dual_persona/dialogues.jsonl", "bundled dialogues, as background", "Apache-2.0"),
+)
 NUM_EMOTIONS, NUM_CHATS = 9000, 250
-BACKGROUND_WEIGHT = 0.15
-"""Nobody has said of these texts that they are harmless; nearly all are."""
+BACKGROUND_WEIGHT, COUNSEL_WEIGHT = 0.3, 0.6
+"""Nobody has said of these texts that they are harmless; nearly all are. What people ask a counsellor is nearest to
+what is judged."""
 GRAVE = 3
 """Level from which a danger is grave: active, or now."""
 LEFT_OUT = ("suicid", "kill", "abus", "overdos", "rape", "murder", "dead", "die", "hurt")
@@ -54,7 +61,8 @@ def read(root: Path) -> Examples:
         weights.append(1.0)
     harmless = [(line["text"], 1.0) for line in _lines(HARMLESS.where(root))]
     ordinary = [(text, BACKGROUND_WEIGHT) for text in _background(root)]
-    for text, weight in (*harmless, *ordinary):
+    asked = [(text, COUNSEL_WEIGHT) for text in _asked(root)]
+    for text, weight in (*harmless, *ordinary, *asked):
         texts.append(text)
         labels.append([0.0] * len(LABELS))
         weights.append(weight)
@@ -95,6 +103,18 @@ def _background(root: Path) -> Iterator[str]:
             yield text
 
 
+def _asked(root: Path) -> list[str]:
+    """What is said to a counsellor, in the pieces that triage reads: in questions of CounselChat that are not held out,
+    and by the clients of the bundled samples."""
+    said = [part for row in taught(root) for part in (row.title, row.asked)]
+    said += [row["question"] for row in _lines(COUNSELLING.where(root))]
+    for dialogue in _lines(DIALOGUES.where(root)):
+        clients = {p["name"] for p in dialogue["personas"] if p["role"] == "client"}
+        said += [turn["text"] for turn in dialogue["turns"] if turn["speaker"] in clients]
+    found = dict.fromkeys(piece for text in dict.fromkeys(said) for piece in pieces(text))
+    return [text for text in found if len(text) > 8 and not any(word in text.lower() for word in LEFT_OUT)]
+
+
 def _lines(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
@@ -106,7 +126,7 @@ TASK = Task(
     "grave: a question to ask, or the safe reply where it is very sure; never an emergency.",
     labels=LABELS,
     recipe=Recipe(view="signs", words=3, skips=True, letters=(3, 5)),
-    sources=(DANGER, HARMLESS, EMOTIONS, STRESS, CHAT),
+    sources=(DANGER, HARMLESS, EMOTIONS, STRESS, CHAT, FIRST, SECOND, COUNSELLING, DIALOGUES),
     split="Everything here is training data. Weights are fitted on all of it; calibration and thresholds come from "
     "five folds over distinct texts. It is measured on the suites of pe_ray/evaluate, of which it has seen no text.",
     limits=(
