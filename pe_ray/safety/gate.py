@@ -33,6 +33,8 @@ COMMON = "".join(f"^{word}$" for word in sorted(FUNCTION_WORDS | {"going", "want
 Clause = frozenset[str]
 Patterns = Sequence[tuple[int, int]]
 """All bits that a pattern needs, and the number of its rule."""
+NUMBER = re.compile(r"\d{3}")
+"""A long number is not remembered: it seldom comes again, and may be somebody's."""
 RUN = re.compile("[a-z0-9]+")
 MARKED = re.compile("[a-z0-9^$]+")
 
@@ -105,7 +107,7 @@ class Masks(dict[str, int]):
         found = reduce(or_, map(self._of_run, RUN.findall(word)), 0)
         if len(self) >= KNOWN_WORDS:
             self.clear()
-        if len(word) <= LONG_WORD:
+        if len(word) <= LONG_WORD and not NUMBER.search(word):
             self[word] = found
         return found
 
@@ -137,7 +139,7 @@ class Filed(dict[str, frozenset[int]]):
             places.update(self.under[bit])
         if len(self) >= KNOWN_WORDS:
             self.clear()
-        if len(word) <= LONG_WORD:
+        if len(word) <= LONG_WORD and not NUMBER.search(word):
             self[word] = frozenset(places)
         return frozenset(places)
 

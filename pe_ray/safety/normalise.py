@@ -64,12 +64,16 @@ NUMBER_WORD = re.compile(rf"(?:^| )(?:{'|'.join(sorted(w.split()[-1] for w in BE
 SHORT_PAIRS = (" i i ", " i a ", " a i ", " a a ")
 """One of them stands in every row of four letters set apart that are all "i" or "a"."""
 KNOWN_PIECES, LONG_PIECE = 1 << 16, 40
+PRIVATE = re.compile(r"\d{3}|@")
 
 Read = TypeVar("Read")
 
 
 class Pieces(dict[str, Read]):
-    """Piece of a text without a space -> what `read` says of it: asked once, remembered, forgotten when too many."""
+    """Piece of a text without a space -> what `read` says of it: asked once, remembered, forgotten when too many.
+
+    Long numbers and addresses are not remembered: they seldom come again, and are somebody's.
+    """
 
     def __init__(self, read: Callable[[str], Read]) -> None:
         super().__init__()
@@ -79,7 +83,7 @@ class Pieces(dict[str, Read]):
         found = self.read(piece)
         if len(self) >= KNOWN_PIECES:
             self.clear()
-        if len(piece) <= LONG_PIECE:
+        if len(piece) <= LONG_PIECE and not PRIVATE.search(piece):
             self[piece] = found
         return found
 

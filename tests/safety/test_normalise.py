@@ -145,3 +145,13 @@ def test_a_text_that_no_reading_of_its_words_tells_is_unusual(text):
 )
 def test_ordinary_writing_is_not_unusual(text):
     assert not re.search(UNUSUAL.replace(r"\z", r"\Z"), text)
+
+
+def test_numbers_and_addresses_are_not_remembered() -> None:
+    from pe_ray.safety.normalise import _PIECES
+
+    assert fold("Ring 555-0173 or write to ada@mail.example today") == fold(
+        "Ring 555-0173 or write to ada@mail.example today"
+    )
+    assert not any("555" in piece or "@" in piece for piece in _PIECES)
+    assert "today" in _PIECES

@@ -13,6 +13,7 @@ import tomllib
 from functools import cache, lru_cache
 from importlib.resources import files
 from itertools import chain, combinations
+from sys import intern
 
 from pe_ray.safety.learn.marks import MARK
 from pe_ray.safety.normalise import Pieces, fold
@@ -56,7 +57,8 @@ def concepts(word: str) -> tuple[str, ...]:
 @lru_cache(maxsize=1 << 14)
 def _marks(about: tuple[str, ...]) -> tuple[str, ...]:
     """Each concept of a sentence, and each two of them."""
-    return (*(f"{MARK}{c}" for c in about), *(f"{MARK}{a}+{b}" for a, b in combinations(about, 2)))
+    pairs = (f"{a}+{b}" for a, b in combinations(about, 2))
+    return tuple(intern(MARK + sign) for sign in (*about, *pairs))  # one string each, however many sentences have it
 
 
 @cache
