@@ -24,8 +24,9 @@ from pe_ray.safety.learn.model import Model, load, read_card, shipped
 from pe_ray.safety.rules import TRIAGE_FILES
 
 TASK = "crisis"
-LONG_WORDS, PIECE_WORDS = 45, 25
-"""The model has learnt from short messages: a longer one is read in pieces of whole sentences."""
+LONG_WORDS, PIECE_WORDS, RUN_ON_WORDS = 45, 25, 90
+"""The model has learnt from short messages: a longer one is read in pieces of whole sentences, and a sentence that goes
+on for longer than that is cut."""
 MOST_PIECES = 400
 SENTENCE_END = re.compile(r"(?<=[.?!\n])\s+")
 
@@ -52,7 +53,7 @@ def _small(texts: Sequence[str]) -> list[Sign | None]:
     model = _model()
     whole = [text[:MAX_CHARS] for text in texts]
     fit = [n for n, why in enumerate(reasons(whole, model.min_words)) if not why]
-    parts = [(n, piece) for n in fit for piece in pieces(whole[n])]
+    parts = [(n, part) for n in fit for piece in pieces(whole[n]) for part in _bounded(piece)]
     found: list[Sign | None] = [None] * len(texts)
     if not parts:
         return found
@@ -98,6 +99,14 @@ def pieces(text: str) -> list[str]:
             runs.append(" ".join(run))
             run, words = [], 0
     return [*runs, " ".join(run)][:MOST_PIECES] if run else runs[:MOST_PIECES]
+
+
+def _bounded(piece: str) -> list[str]:
+    """A piece, or runs of its words where it goes on and on without a full stop: the model is too sure of such."""
+    if piece.count(" ") < RUN_ON_WORDS:
+        return [piece]
+    words = piece.split()
+    return [" ".join(words[i : i + LONG_WORDS]) for i in range(0, len(words), LONG_WORDS)]
 
 
 @cache

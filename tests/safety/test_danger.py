@@ -18,6 +18,8 @@ STRANGE = [
     "\x00",
     "a\x00b",
     "x" * 1_000_000,
+    "word " * 200_000,
+    "no " * 300,
     "ok",
     "if (x < 3) { return y[0]; }",
     "Ich weiß nicht weiter.",
