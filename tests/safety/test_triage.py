@@ -30,7 +30,11 @@ def test_disguised_words_are_read(text, least):
     assert assess(text).level >= least
 
 
-KNOWN_FALSE_ALARMS = {"I keep checking the door is locked, thirty times a night"}
+KNOWN_FALSE_ALARMS = {
+    "I keep checking the door is locked, thirty times a night",
+    "We were four children and there was one piano, and my sister has it now without asking me. I think of the empty "
+    "corner of the room, and I drive past her street after work and do not stop.",
+}
 """What the model takes for a danger though it is none; the rules do not."""
 
 
@@ -38,7 +42,7 @@ KNOWN_FALSE_ALARMS = {"I keep checking the door is locked, thirty times a night"
     "text",
     [
         pytest.param(t, marks=pytest.mark.xfail(strict=True, reason="the model errs")) if t in KNOWN_FALSE_ALARMS else t
-        for t in ORDINARY
+        for t in dict.fromkeys((*ORDINARY, *sorted(KNOWN_FALSE_ALARMS)))
     ],
 )
 def test_ordinary_distress_stays_below_two(text):

@@ -14,11 +14,11 @@ from pe_ray.corpus.generate.task import prepare
 
 CLIENT = (
     "We were four children and there was one piano, and my sister has it now without asking me. I think of the empty "
-    "corner of the room, and I drive past her street after work and do not stop."
+    "corner of the room, and on the telephone with her I talk about the weather and not about that."
 )
 THERAPIST = (
-    "The empty corner where the piano stood, and your sister's street that you pass every evening: both are places "
-    "where you do not stop. It is your decision when you do. What would you want to say to her there, if you once "
+    "The empty corner where the piano stood, and the weather that you talk about with your sister: in both you do not "
+    "stop at what hurts. It is your decision when you do. What would you want to say to her there, if you once "
     "stopped?"
 )
 PROTOCOLS = protocol.load()
