@@ -207,6 +207,7 @@ def main() -> None:
     listener = socket.socket()
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind(("127.0.0.1", parser.parse_args().port))
+    listener.listen(128)  # from here on a client waits and is not refused
     print(f"http://127.0.0.1:{listener.getsockname()[1]}", flush=True)
     config = uvicorn.Config(Server().app, log_level="error", lifespan="off", interface="asgi3")
     uvicorn.Server(config).run(sockets=[listener])
